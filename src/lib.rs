@@ -1,0 +1,7 @@
+//! hvpxe: a PXE boot ROM for Hyper-V's synthetic network card. This library is its core.
+#![cfg_attr(not(test), no_std)]
+
+pub mod error;
+pub mod hv;
+pub mod mem;
+pub mod nic;

@@ -1,0 +1,83 @@
+//! Memory that is not plain Rust memory: pages shared with the host, the caller's real-mode blocks, physical memory.
+
+/// Size of a page as TLFS and VMBus mean it, in bytes.
+pub const PAGE_SIZE: usize = 4096;
+
+/// Guest physical address, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gpa(pub u64);
+
+impl Gpa {
+    /// Guest page frame number: the address in units of 4 KiB.
+    #[must_use]
+    pub const fn pfn(self) -> u64 {
+        self.0 / PAGE_SIZE as u64
+    }
+}
+
+/// Memory that the host may read and write at any time.
+///
+/// Copies only: no reference to it is ever made. Offsets are in bytes from the start; an access past the end is a bug of
+/// ours and panics. The `u32` accessors are single loads and stores at 4-byte aligned offsets.
+pub trait SharedMem {
+    /// Where the host finds it; page aligned.
+    fn gpa(&self) -> Gpa;
+    /// Length in bytes; a whole number of pages.
+    fn len(&self) -> usize;
+    /// Copies out.
+    fn read(&self, offset: usize, into: &mut [u8]);
+    /// Copies in.
+    fn write(&self, offset: usize, from: &[u8]);
+    /// One 32-bit load with acquire ordering.
+    fn load(&self, offset: usize) -> u32;
+    /// One 32-bit store with release ordering.
+    fn store(&self, offset: usize, value: u32);
+    /// A full memory barrier: orders earlier stores before later loads.
+    fn fence(&self);
+    /// Sets all of it to zero.
+    fn clear(&self);
+    /// True when there are no pages.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A real-mode far pointer as it lies in memory: offset first (PXE 2.1, `SEGOFF16`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegOff {
+    /// Offset in bytes.
+    pub offset: u16,
+    /// Segment in units of 16 bytes.
+    pub segment: u16,
+}
+
+impl SegOff {
+    /// The linear address that it means with A20 on.
+    #[must_use]
+    pub const fn linear(self) -> u32 {
+        ((self.segment as u32) << 4) + self.offset as u32
+    }
+
+    /// True when `len_bytes` from here stay below offset 0x10000 of the segment.
+    #[must_use]
+    pub const fn fits(self, len_bytes: usize) -> bool {
+        self.offset as usize + len_bytes <= 0x1_0000
+    }
+}
+
+/// Physical memory that a caller names by address: parameter blocks, packet buffers, download targets.
+///
+/// A handle; cheap to clone.
+pub trait PhysMem: Clone {
+    /// Copies out of memory.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidParameter`] if any byte lies outside RAM below 4 GiB or in memory of ours.
+    fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), crate::error::Error>;
+
+    /// Copies into memory.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn write(&self, linear: u32, from: &[u8]) -> Result<(), crate::error::Error>;
+}

@@ -1,0 +1,1 @@
+//! The Hyper-V host model.

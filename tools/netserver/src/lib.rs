@@ -1,0 +1,1 @@
+//! Network servers over bare Ethernet frames.

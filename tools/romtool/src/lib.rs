@@ -1,0 +1,1 @@
+//! Packs, checks and inspects images.
