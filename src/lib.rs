@@ -1,7 +1,11 @@
 //! hvpxe: a PXE boot ROM for Hyper-V's synthetic network card. This library is its core.
 #![cfg_attr(not(test), no_std)]
 
+pub mod arch;
 pub mod error;
 pub mod hv;
+pub mod log;
+pub mod machine;
 pub mod mem;
 pub mod nic;
+pub mod time;

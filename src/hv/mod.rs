@@ -3,6 +3,7 @@
 //! [`Hypervisor`] is the seam: in the ROM it executes the instructions, in tests it calls the host model.
 
 use crate::mem::SharedMem;
+use crate::time::Ticks100ns;
 
 /// What CPUID returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,27 +16,6 @@ pub struct CpuidResult {
     pub ecx: u32,
     /// Register of the same name.
     pub edx: u32,
-}
-
-/// Time on the partition reference counter, in units of 100 ns (TLFS, `HV_X64_MSR_TIME_REF_COUNT`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticks100ns(pub u64);
-
-impl Ticks100ns {
-    /// Ticks in a millisecond.
-    pub const PER_MILLISECOND: u64 = 10_000;
-
-    /// The moment `milliseconds` after this one.
-    #[must_use]
-    pub const fn plus_millis(self, milliseconds: u64) -> Self {
-        Self(self.0.saturating_add(milliseconds.saturating_mul(Self::PER_MILLISECOND)))
-    }
-
-    /// Whole milliseconds since `earlier`; 0 when that lies ahead.
-    #[must_use]
-    pub const fn millis_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0) / Self::PER_MILLISECOND
-    }
 }
 
 /// A handle on the hypervisor under us. Cheap to clone; all clones mean the same machine.

@@ -1,5 +1,7 @@
 //! Memory that is not plain Rust memory: pages shared with the host, the caller's real-mode blocks, physical memory.
 
+use crate::error::Error;
+
 /// Size of a page as TLFS and VMBus mean it, in bytes.
 pub const PAGE_SIZE: usize = 4096;
 
@@ -65,19 +67,23 @@ impl SegOff {
     }
 }
 
-/// Physical memory that a caller names by address: parameter blocks, packet buffers, download targets.
-///
-/// A handle; cheap to clone.
+/// Physical memory that a caller names by address (parameter blocks, packet buffers, download targets), and the
+/// resident block in base memory. A handle; cheap to clone.
 pub trait PhysMem: Clone {
-    /// Copies out of memory.
+    /// Copies out of memory. The resident block may be read too: clients pass our own packets and frames back.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidParameter`] if any byte lies outside RAM below 4 GiB or in memory of ours.
-    fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), crate::error::Error>;
+    /// [`Error::InvalidParameter`] if any byte lies outside RAM below 4 GiB or in the core's memory.
+    fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error>;
 
     /// Copies into memory.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    fn write(&self, linear: u32, from: &[u8]) -> Result<(), crate::error::Error>;
+    /// [`Error::InvalidParameter`] if any byte lies outside RAM below 4 GiB, in the core's memory, or in a part of the
+    /// resident block that isn't client-writable (see [`crate::machine::ResidentLayout`]).
+    fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error>;
+
+    /// Copies into the resident block, at `offset` bytes from its start. For our own structures only; a range outside
+    /// the block is a bug of ours and panics.
+    fn write_resident(&self, offset: u16, from: &[u8]);
 }

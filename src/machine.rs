@@ -1,0 +1,82 @@
+//! The BIOS machine around the boot program: clock, screen, keyboard, identity, and the resident block in base memory.
+//!
+//! [`Machine`] is implemented by `entry` in the ROM and by simulated machines in tests.
+
+use crate::time::Ticks100ns;
+
+/// A keystroke, as far as network boot cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Esc or Ctrl-C: give up the network boot.
+    Cancel,
+    /// F8: show the boot menu.
+    F8,
+    /// Enter.
+    Enter,
+    /// Cursor up.
+    Up,
+    /// Cursor down.
+    Down,
+    /// Any other key, by its ASCII code; 0 when it has none.
+    Other(u8),
+}
+
+/// Where the resident block in base memory keeps what PXE clients see. All offsets are in bytes from `segment`:0.
+///
+/// The block starts on a KiB boundary; code, data and stack share the one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResidentLayout {
+    /// Real-mode segment of the block.
+    pub segment: u16,
+    /// Length of the block in bytes.
+    pub size: u16,
+    /// The `PXENV+` structure, 44 bytes, 32-byte aligned.
+    pub pxenv: u16,
+    /// The `!PXE` structure, 88 bytes, 32-byte aligned.
+    pub bang_pxe: u16,
+    /// `PXENV+` entry (far call, arguments in registers). The code segment's offset 0 jumps there too.
+    pub rm_entry: u16,
+    /// `!PXE` entry (far call, arguments on the stack).
+    pub sp_entry: u16,
+    /// The three cached packets (DHCPDISCOVER, DHCPACK, boot-server reply), 1260 bytes each, client-writable.
+    pub cached: [u16; 3],
+    /// The frame buffer that UNDI ISR hands out, [`crate::nic::MAX_FRAME_LEN`] bytes, client-writable.
+    pub frame: u16,
+    /// The stack on which the NBP starts.
+    pub stack: u16,
+    /// Its length in bytes.
+    pub stack_size: u16,
+}
+
+/// The machine that the boot program runs on. A handle; cheap to clone.
+pub trait Machine: Clone {
+    /// Reference time.
+    fn now(&self) -> Ticks100ns;
+
+    /// Called in every wait loop: lets the BIOS run its interrupts, for well under 55 ms.
+    fn idle(&self);
+
+    /// Writes text to the screen and to the log. `\n` ends a line, `\r` returns to its start.
+    fn print(&self, text: &str);
+
+    /// Takes a waiting keystroke.
+    fn key(&self) -> Option<Key>;
+
+    /// A number that differs between boots and machines (transaction ids, ports).
+    fn random(&self) -> u32;
+
+    /// The SMBIOS system UUID, in the byte order of SMBIOS; `None` when absent, all zero or all ones.
+    fn system_uuid(&self) -> Option<[u8; 16]>;
+
+    /// Free base memory in KiB (BDA word 0040:0013).
+    fn base_memory_kib(&self) -> u16;
+
+    /// Where the resident block is.
+    fn resident(&self) -> ResidentLayout;
+
+    /// Hooks INT 1Ah (and INT 15h where memory must be hidden). Does nothing when hooked.
+    fn hook_interrupts(&self);
+
+    /// Takes the hooks out. False when somebody hooked above us: everything stays then (`KEEP_UNDI`).
+    fn unhook_interrupts(&self) -> bool;
+}
