@@ -48,6 +48,10 @@ pub trait Hypervisor: Clone {
     /// Reference time.
     fn now(&self) -> Ticks100ns;
 
+    /// A free-running cycle counter (the TSC). Reading it costs no exit; its rate is unknown, 1 to 5 GHz on real machines:
+    /// good for doing something not too often, not for telling the time.
+    fn cycles(&self) -> u64;
+
     /// Called in every wait loop. May let the BIOS run its interrupts.
     fn relax(&self);
 }
