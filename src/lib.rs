@@ -7,5 +7,6 @@ pub mod hv;
 pub mod log;
 pub mod machine;
 pub mod mem;
+pub mod net;
 pub mod nic;
 pub mod time;

@@ -1,0 +1,67 @@
+//! What can go wrong on the network.
+
+use crate::error::Error;
+
+/// Why an exchange failed. [`crate::pxe`] maps each to a PXE status and a PXE-Exx text, in one exhaustive match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetError {
+    /// The card or the machine failed, or the caller's memory could not be written.
+    Core(Error),
+    /// The user pressed the key that ends the network boot.
+    Cancelled,
+    /// The stack has no address yet, or was never started.
+    NotConfigured,
+    /// The payload is too long, or the destination can't be sent to.
+    InvalidDatagram,
+    /// The destination is off-link and there is no gateway.
+    NoRoute,
+    /// Nobody answered for the address of the next hop (PXE-E11).
+    ArpTimeout,
+    /// Neither DHCP nor proxyDHCP servers answered (PXE-E51).
+    NoOffer,
+    /// Only proxyDHCP servers answered (PXE-E52).
+    ProxyOnly,
+    /// The DHCP server offered a lease but did not confirm it (no ACK in time, or refused again and again).
+    LeaseRefused,
+    /// No packet named a boot file (PXE-E53).
+    NoBootFile,
+    /// The proxyDHCP server did not answer on port 4011 (PXE-E55).
+    ProxyTimeout,
+    /// The boot menu or its prompt is broken (PXE-E74).
+    BadMenu,
+    /// Discovery allows none of multicast, broadcast and a server list (PXE-E76).
+    NoDiscoveryMethod,
+    /// Only listed boot servers are allowed, and none is listed (PXE-E77).
+    NoServerList,
+    /// No boot server of the chosen type answered (PXE-E78).
+    NoBootServer,
+    /// The TFTP server did not answer the request (PXE-E32).
+    TftpOpenTimeout,
+    /// The TFTP server stopped in the middle (PXE-E35).
+    TftpReadTimeout,
+    /// A TFTP packet made no sense (PXE-T33, unknown opcode).
+    TftpProtocol,
+    /// TFTP error 1 (PXE-E3B).
+    TftpFileNotFound,
+    /// TFTP error 2 (PXE-E3C).
+    TftpAccessViolation,
+    /// Any other TFTP error, with its code (PXE-E36).
+    TftpRefused(u16),
+    /// The file is larger than the room for it (PXE-E3A, PXE-E79).
+    TftpTooBig,
+    /// The server does not tell file sizes (PXENV_STATUS_TFTP_NO_FILESIZE).
+    TftpNoSize,
+    /// The call needs an open transfer (PXENV_STATUS_TFTP_CLOSED).
+    TftpClosed,
+    /// The requested block size is under 8 bytes, or the name does not fit a request (PXE-E3F).
+    TftpInvalidRequest,
+}
+
+impl From<Error> for NetError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled => Self::Cancelled,
+            other => Self::Core(other),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The network: ARP, IPv4 and UDP by smoltcp, and the boot protocols over them (DHCP with PXE, TFTP).
+//!
+//! [`Stack`](stack::Stack) holds all state between calls; [`Net`] lends it a card and a machine for the length of one
+//! call. Nothing here prints and nothing knows far pointers or PXE codes: callers get [`NetError`] and progress events.
+
+pub mod dhcp;
+pub mod error;
+pub mod phy;
+pub mod stack;
+pub mod tftp;
+pub mod udp;
+
+use core::net::Ipv4Addr;
+
+pub use error::NetError;
+
+use crate::machine::{Key, Machine};
+use crate::nic::Nic;
+use crate::time::Ticks100ns;
+
+use stack::Stack;
+use udp::{Datagram, Filter};
+
+/// Waits between the tries of most exchanges, in milliseconds (PXE 2.1: 1, 2, 3, 4 s for DHCP; TFTP doubles instead).
+pub(crate) const SECOND: u64 = 1000;
+
+/// Everything that an exchange on the wire needs, borrowed for one call.
+pub struct Net<'a, N, M> {
+    /// Addresses, neighbours and queued datagrams.
+    pub stack: &'a mut Stack,
+    /// The card, open.
+    pub nic: &'a mut N,
+    /// Clock, keyboard, identity.
+    pub machine: &'a M,
+    /// Whether waits look at the keyboard. Off inside the PXE API, where the keys are the client's.
+    pub watch_keys: bool,
+}
+
+impl<N: Nic, M: Machine> Net<'_, N, M> {
+    /// Sends one datagram; waits for the neighbour's address if it isn't known yet.
+    ///
+    /// # Errors
+    /// [`NetError::ArpTimeout`] after [`stack::ARP_TRIES`]; [`NetError::NoRoute`]; [`NetError::InvalidDatagram`] when the
+    /// payload is over [`udp::MAX_PAYLOAD`] or the destination is 0.0.0.0; [`NetError::Cancelled`]; the card's errors.
+    pub fn send(&mut self, route: &udp::Route, payload: &[u8]) -> Result<(), NetError> {
+        self.stack.prepare(route, payload)?;
+        let deadline = self.machine.now().plus_millis(stack::ARP_TRIES * SECOND);
+        loop {
+            let now = self.machine.now();
+            if self.stack.transmit_prepared(self.nic, now)? {
+                return Ok(());
+            }
+            if now >= deadline {
+                return Err(NetError::ArpTimeout);
+            }
+            if !self.stack.poll_one(self.nic, now)? {
+                self.idle()?;
+            }
+        }
+    }
+
+    /// Takes the oldest datagram that matches, from the queue or from the wire, without waiting.
+    ///
+    /// # Errors
+    /// The card's errors.
+    pub fn receive(&mut self, filter: &Filter) -> Result<Option<&Datagram>, NetError> {
+        let now = self.machine.now();
+        self.stack.receive(self.nic, now, filter)
+    }
+
+    /// Waits until `deadline` for a datagram that matches.
+    ///
+    /// # Errors
+    /// [`NetError::Cancelled`]; the card's errors.
+    pub fn wait(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<&Datagram>, NetError> {
+        loop {
+            let now = self.machine.now();
+            if let Some(slot) = self.stack.receive_slot(self.nic, now, filter)? {
+                return Ok(Some(self.stack.datagram(slot)));
+            }
+            if now >= deadline {
+                return Ok(None);
+            }
+            self.idle()?;
+        }
+    }
+
+    /// Lets the BIOS live between two looks at the wire; notices the key that gives up.
+    ///
+    /// # Errors
+    /// [`NetError::Cancelled`].
+    pub(crate) fn idle(&self) -> Result<(), NetError> {
+        self.machine.idle();
+        if self.watch_keys && self.machine.key() == Some(Key::Cancel) { Err(NetError::Cancelled) } else { Ok(()) }
+    }
+
+    /// A port for one conversation, from the dynamic range (RFC 6335: 49152-65535).
+    #[must_use]
+    pub fn ephemeral_port(&self) -> u16 {
+        0xc000 | self.machine.random() as u16
+    }
+}
+
+/// The netmask that an address implies when no option says otherwise (RFC 791, classes A to C).
+#[must_use]
+pub fn classful_mask(address: Ipv4Addr) -> Ipv4Addr {
+    match address.octets()[0] {
+        0..128 => Ipv4Addr::new(255, 0, 0, 0),
+        128..192 => Ipv4Addr::new(255, 255, 0, 0),
+        _ => Ipv4Addr::new(255, 255, 255, 0),
+    }
+}

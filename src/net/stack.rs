@@ -1,0 +1,310 @@
+//! The IPv4 host: address, routes, neighbours (smoltcp), and the UDP queue.
+//!
+//! smoltcp sees one raw socket for UDP, built anew for each frame over buffers of ours. So every port is received
+//! without being opened, no unopened port is answered with ICMP, and a datagram that can't be sent yet never blocks
+//! another one.
+
+use core::net::Ipv4Addr;
+
+use smoltcp::iface::{Config, Interface, Route as IpRoute, SocketSet, SocketStorage};
+use smoltcp::socket::raw;
+use smoltcp::storage::PacketMetadata;
+use smoltcp::time::Instant;
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpProtocol, IpVersion, Ipv4Cidr, Ipv4Packet, Ipv4Repr,
+    UdpPacket, UdpRepr,
+};
+
+use smoltcp::phy::ChecksumCapabilities;
+
+use crate::error::Error;
+use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic};
+use crate::time::Ticks100ns;
+
+use super::phy::{FrameBuffers, Phy};
+use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_PAYLOAD, Queue, Route, Slot};
+use super::{NetError, classful_mask};
+
+/// ARP requests for one next hop, a second apart (PXE-E11: 4 tries; the second is smoltcp's own limit).
+pub const ARP_TRIES: u64 = 4;
+
+/// Frames handled by one [`Stack::poll`] or [`Stack::receive`] (policy: bounds the time on a flooded wire).
+const MAX_FRAMES: usize = 64;
+
+/// Room for one IP packet.
+type PacketBytes = [u8; MAX_FRAME_LEN];
+
+/// All state of the IPv4 host. Large: meant to live in a static place, hence the `const` constructor.
+pub struct Stack {
+    interface: Option<Interface>,
+    subnet: Option<Ipv4Cidr>,
+    gateway: Option<Ipv4Addr>,
+    queue: Queue,
+    frames: FrameBuffers,
+    packet: PacketBytes,
+    outgoing: PacketBytes,
+    outgoing_len: usize,
+}
+
+impl Stack {
+    /// A stack without a card.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            interface: None,
+            subnet: None,
+            gateway: None,
+            queue: Queue::new(),
+            frames: FrameBuffers::new(),
+            packet: [0; MAX_FRAME_LEN],
+            outgoing: [0; MAX_FRAME_LEN],
+            outgoing_len: 0,
+        }
+    }
+
+    /// Begins anew on an open card, as the station `mac`: no IP address, empty queue.
+    ///
+    /// # Errors
+    /// [`Error::HostProtocol`] when `mac` is a group address.
+    pub fn start<N: Nic>(&mut self, nic: &mut N, mac: MacAddress, now: Ticks100ns) -> Result<(), NetError> {
+        let mac = EthernetAddress(mac);
+        if !mac.is_unicast() {
+            return Err(Error::HostProtocol.into());
+        }
+        let config = Config::new(HardwareAddress::Ethernet(mac));
+        let interface = Interface::new(config, &mut Phy::new(nic, &mut self.frames), instant(now));
+        self.interface = Some(interface);
+        self.subnet = None;
+        self.gateway = None;
+        self.queue.clear();
+        Ok(())
+    }
+
+    /// Takes an address into use: answers ARP for it from here on. The mask is the classful one when absent or not a
+    /// mask.
+    ///
+    /// # Errors
+    /// [`NetError::NotConfigured`] when the address can't be a host's, or before [`start`](Self::start).
+    pub fn configure(
+        &mut self,
+        address: Ipv4Addr,
+        mask: Option<Ipv4Addr>,
+        gateway: Option<Ipv4Addr>,
+    ) -> Result<(), NetError> {
+        let interface = self.interface.as_mut().ok_or(NetError::NotConfigured)?;
+        if !is_host(address) {
+            return Err(NetError::NotConfigured);
+        }
+        let gateway = gateway.filter(|&gateway| is_host(gateway));
+        let mut subnet = mask
+            .filter(|mask| !mask.is_unspecified())
+            .and_then(|mask| Ipv4Cidr::from_netmask(address, mask).ok())
+            .or_else(|| Ipv4Cidr::from_netmask(address, classful_mask(address)).ok())
+            .unwrap_or(Ipv4Cidr::new(address, 32));
+        self.subnet = Some(subnet);
+        // smoltcp takes ARP answers from its own subnet only; clouds lease /32 with a gateway outside.
+        while gateway.is_some_and(|gateway| !subnet.contains_addr(&gateway)) {
+            subnet = Ipv4Cidr::new(address, subnet.prefix_len() - 1);
+        }
+        interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // One address in a list of two: it fits.
+            let _ = addresses.push(IpCidr::Ipv4(subnet));
+        });
+        self.gateway = gateway;
+        Ok(())
+    }
+
+    /// Our address; 0.0.0.0 before [`configure`](Self::configure).
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.subnet.map_or(Ipv4Addr::UNSPECIFIED, |subnet| subnet.address())
+    }
+
+    /// Our netmask; 0.0.0.0 before [`configure`](Self::configure).
+    #[must_use]
+    pub fn mask(&self) -> Ipv4Addr {
+        self.subnet.map_or(Ipv4Addr::UNSPECIFIED, |subnet| subnet.netmask())
+    }
+
+    /// Our gateway.
+    #[must_use]
+    pub fn gateway(&self) -> Option<Ipv4Addr> {
+        self.gateway
+    }
+
+    /// Handles waiting frames: ARP is answered, datagrams are queued.
+    ///
+    /// # Errors
+    /// The card's errors; [`NetError::NotConfigured`] before [`start`](Self::start).
+    pub fn poll<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<(), NetError> {
+        for _ in 0..MAX_FRAMES {
+            if !self.poll_one(nic, now)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest datagram that matches: from the queue, else from the wire. The others stay in the queue.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn receive<N: Nic>(
+        &mut self,
+        nic: &mut N,
+        now: Ticks100ns,
+        filter: &Filter,
+    ) -> Result<Option<&Datagram>, NetError> {
+        Ok(self.receive_slot(nic, now, filter)?.map(|slot| self.queue.datagram(slot)))
+    }
+
+    /// Drops all queued datagrams.
+    pub fn clear_queue(&mut self) {
+        self.queue.clear();
+    }
+
+    /// As [`receive`](Self::receive), for loops that the borrow checker could not follow.
+    pub(super) fn receive_slot<N: Nic>(
+        &mut self,
+        nic: &mut N,
+        now: Ticks100ns,
+        filter: &Filter,
+    ) -> Result<Option<Slot>, NetError> {
+        for _ in 0..MAX_FRAMES {
+            if let Some(slot) = self.queue.take(filter) {
+                return Ok(Some(slot));
+            }
+            if !self.poll_one(nic, now)? {
+                break;
+            }
+        }
+        Ok(self.queue.take(filter))
+    }
+
+    /// The datagram that [`receive_slot`](Self::receive_slot) took.
+    pub(super) fn datagram(&self, slot: Slot) -> &Datagram {
+        self.queue.datagram(slot)
+    }
+
+    /// Handles one waiting frame; false when none waits.
+    pub(super) fn poll_one<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
+        let Self { interface, frames, packet, queue, subnet, .. } = self;
+        let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
+        let mut metadata = [PacketMetadata::EMPTY];
+        let socket = raw::Socket::new(
+            Some(IpVersion::Ipv4),
+            Some(IpProtocol::Udp),
+            raw::PacketBuffer::new(&mut metadata[..], &mut packet[..]),
+            raw::PacketBuffer::new(&mut [][..], &mut [][..]),
+        );
+        let mut storage = [SocketStorage::EMPTY];
+        let mut sockets = SocketSet::new(&mut storage[..]);
+        let handle = sockets.add(socket);
+        let mut phy = Phy::new(nic, frames);
+        interface.poll_ingress_single(instant(now), &mut phy, &mut sockets);
+        let received = phy.received()?;
+        if let Ok(bytes) = sockets.get_mut::<raw::Socket<'_>>(handle).recv() {
+            enqueue(queue, subnet.as_ref(), bytes);
+        }
+        Ok(received)
+    }
+
+    /// Builds the packet that [`transmit_prepared`](Self::transmit_prepared) sends.
+    pub(super) fn prepare(&mut self, route: &Route, payload: &[u8]) -> Result<(), NetError> {
+        let source = route.source.unwrap_or(self.address());
+        let interface = self.interface.as_mut().ok_or(NetError::NotConfigured)?;
+        if payload.len() > MAX_PAYLOAD || route.destination.is_unspecified() {
+            return Err(NetError::InvalidDatagram);
+        }
+        let checksums = ChecksumCapabilities::default();
+        let ip = Ipv4Repr {
+            src_addr: source,
+            dst_addr: route.destination,
+            next_header: IpProtocol::Udp,
+            payload_len: HEADERS_LEN - 20 + payload.len(),
+            hop_limit: 64,
+        };
+        self.outgoing_len = HEADERS_LEN + payload.len();
+        let bytes = &mut self.outgoing[..self.outgoing_len];
+        ip.emit(&mut Ipv4Packet::new_unchecked(&mut *bytes), &checksums);
+        UdpRepr { src_port: route.source_port, dst_port: route.destination_port }.emit(
+            &mut UdpPacket::new_unchecked(&mut bytes[20..]),
+            &source.into(),
+            &route.destination.into(),
+            payload.len(),
+            |into| into.copy_from_slice(payload),
+            &checksums,
+        );
+        let gateway = route.gateway.filter(|&gateway| is_host(gateway)).or(self.gateway);
+        let on_link = self.subnet.is_some_and(|subnet| subnet.contains_addr(&route.destination));
+        if gateway.is_none() && !on_link && is_host(route.destination) {
+            return Err(NetError::NoRoute);
+        }
+        set_gateway(interface, gateway);
+        Ok(())
+    }
+
+    /// Tries to send the prepared packet; false while the next hop's address is unknown (an ARP request went out, at
+    /// most one a second) or the transmit ring is full.
+    pub(super) fn transmit_prepared<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
+        let Self { interface, frames, packet, outgoing, outgoing_len, .. } = self;
+        let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
+        let mut metadata = [PacketMetadata::EMPTY];
+        let mut socket = raw::Socket::new(
+            Some(IpVersion::Ipv4),
+            Some(IpProtocol::Udp),
+            raw::PacketBuffer::new(&mut [][..], &mut [][..]),
+            raw::PacketBuffer::new(&mut metadata[..], &mut packet[..]),
+        );
+        // One packet in an empty buffer of a frame's length: it fits.
+        let _ = socket.send_slice(&outgoing[..*outgoing_len]);
+        let mut storage = [SocketStorage::EMPTY];
+        let mut sockets = SocketSet::new(&mut storage[..]);
+        let handle = sockets.add(socket);
+        let mut phy = Phy::new(nic, frames);
+        interface.poll_egress(instant(now), &mut phy, &mut sockets);
+        phy.received()?;
+        Ok(sockets.get::<raw::Socket<'_>>(handle).send_queue() == 0)
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes `gateway` the only route.
+fn set_gateway(interface: &mut Interface, gateway: Option<Ipv4Addr>) {
+    interface.routes_mut().update(|routes| {
+        routes.clear();
+        if let Some(gateway) = gateway {
+            // One route in a table of two: it fits.
+            let _ = routes.push(IpRoute::new_ipv4_gateway(gateway));
+        }
+    });
+}
+
+/// Queues a UDP packet that is meant for us. smoltcp shows raw sockets every packet that reaches the card.
+fn enqueue(queue: &mut Queue, own: Option<&Ipv4Cidr>, bytes: &[u8]) {
+    let Ok(ip) = Ipv4Packet::new_checked(bytes) else { return };
+    let (source, destination) = (ip.src_addr(), ip.dst_addr());
+    // Before the lease a server may already send to the address that it offers, which we don't know yet.
+    let for_us = own.is_none_or(|own| destination == own.address() || own.broadcast() == Some(destination))
+        || !is_host(destination);
+    let Ok(udp) = UdpPacket::new_checked(ip.payload()) else { return };
+    if for_us && udp.verify_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination)) {
+        queue.push((source, udp.src_port()), (destination, udp.dst_port()), udp.payload());
+    }
+}
+
+/// True for an address that one host can have.
+fn is_host(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
+}
+
+/// smoltcp's clock in microseconds, from ours in 100 ns.
+fn instant(now: Ticks100ns) -> Instant {
+    Instant::from_micros((now.0 / 10) as i64)
+}
