@@ -1,1 +1,41 @@
-//! The Hyper-V host model.
+//! The Hyper-V host model: what a guest sees of the hypervisor (CPUID, MSRs, hypercalls, SynIC), of VMBus, and of the
+//! synthetic network card behind it.
+//!
+//! It is plain Rust and knows neither QEMU nor the project's driver: an engine (the QEMU plugin, or a test in one
+//! process) reports what the guest executes to [`Host`] and lends it the guest's memory. It shares no declaration with
+//! the driver that it judges.
+//!
+//! Modules, bottom up:
+//! - `memory`, `backend`: what the engine lends: guest RAM and the network.
+//! - `config`, `faults`: every switch; `violations`, `counters`, `report`: what the host has to say afterwards.
+//! - `cpuid`, `msr`, `overlay`, `synic`, `hypercall`: the hypervisor (source: TLFS).
+//! - `vmbus`: connection, offers, GPADLs, channels and rings (model: OpenVMM's `vmbus_server`; Linux, iPXE).
+//! - `netvsp`: NVSP and RNDIS (model: OpenVMM's `netvsp`; Linux).
+//! - `host`: the facade.
+
+mod backend;
+mod config;
+mod counters;
+mod cpuid;
+mod faults;
+mod host;
+mod hypercall;
+mod memory;
+mod msr;
+mod overlay;
+mod report;
+mod synic;
+mod violations;
+mod vmbus;
+
+pub use backend::NetBackend;
+pub use config::{Config, MS, MaskedSint, OverlayMode, ReferenceTsc, RxLayout, SECOND};
+pub use counters::Counters;
+pub use cpuid::CpuidRegs;
+pub use faults::{Burst, Faults};
+pub use host::Host;
+pub use hypercall::Hypercall;
+pub use memory::{BadGpa, FlatMemory, GuestMemory};
+pub use msr::{MsrRead, MsrWrite};
+pub use synic::Interrupt;
+pub use violations::{Breach, Violation};

@@ -1,0 +1,343 @@
+//! Every switch of the host model.
+//!
+//! The default is a recent host. Where Microsoft's own host and OpenVMM differ, and Microsoft's behaviour is known, the
+//! default is the one that guests in the field rely on.
+
+use crate::faults::{Burst, Faults};
+
+/// 100 ns units in a millisecond.
+pub const MS: u64 = 10_000;
+/// 100 ns units in a second.
+pub const SECOND: u64 = 1000 * MS;
+
+/// What becomes of the content of a SynIC page when it is enabled, moved and disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverlayMode {
+    /// A page of the hypervisor's own that hides RAM; its content is kept while it is disabled (TLFS, QEMU).
+    Kept,
+    /// As `Kept`, but zeroed whenever it is enabled.
+    Zeroed,
+    /// No overlay: the guest's RAM as it is (OpenVMM on KVM).
+    Ram,
+}
+
+/// What becomes of a message for a masked SINT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskedSint {
+    /// Kept back until the SINT is unmasked (Microsoft's host).
+    Hold,
+    /// Lost (OpenHCL).
+    Drop,
+    /// Written to the slot all the same, without an interrupt (QEMU, OpenVMM on KVM, TLFS's text).
+    Write,
+}
+
+/// How the NetVSP lays out received frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxLayout {
+    /// Sub-allocations of MTU + 292 (1806), frame at 256, a checksum PPI; range length = the sub-allocation.
+    OpenVmm,
+    /// Sub-allocations of 1728, frame right behind the header and its PPI; range length = the message.
+    Compact,
+}
+
+/// Constant relation of the guest's TSC to reference time: `time = (tsc * scale >> 64) + offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferenceTsc {
+    /// 64.64 fixed-point factor.
+    pub scale: u64,
+    /// 100 ns units.
+    pub offset: i64,
+}
+
+/// All switches. Times are in 100 ns units.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Number of virtual processors.
+    pub vps: u32,
+    /// Bytes at the start of the enabled hypercall page; the engine must recognise them.
+    pub hypercall_code: Vec<u8>,
+    /// CPUID 0x40000003 EAX: privileges, low half. Also gates the MSRs.
+    pub privileges_low: u32,
+    /// CPUID 0x40000003 EBX: privileges, high half. Bits 4 and 5 only inform, as on OpenVMM.
+    pub privileges_high: u32,
+    /// CPUID 0x40000003 EDX: features. Bit 17 is the SINT polling bit; without it a SINT can't poll.
+    pub features: u32,
+    /// CPUID 0x40000004 EAX: recommendations.
+    pub recommendations: u32,
+    /// SIMP and SIEFP content.
+    pub overlay: OverlayMode,
+    /// Messages for a masked SINT.
+    pub masked_sint: MaskedSint,
+    /// Reset value of SCONTROL.
+    pub scontrol_reset: u64,
+    /// Content of the reference TSC page; without it the page says "invalid" (sequence 0).
+    pub reference_tsc: Option<ReferenceTsc>,
+    /// TSC and APIC timer frequency in Hz, for the frequency MSRs; the privilege bit 11 must be set too.
+    pub frequencies: Option<(u64, u64)>,
+
+    /// Newest VMBus version offered, major << 16 | minor; 0 refuses all.
+    pub max_vmbus_version: u32,
+    /// Whether the other devices of a real machine are offered (heartbeat, shutdown, ...).
+    pub other_offers: bool,
+    /// Time that a device needs to close a channel.
+    pub close_delay: u64,
+    /// Time before UNLOAD is answered, after all channels have closed.
+    pub unload_delay: u64,
+    /// Number by which the channel ids of a connection are higher than those of the one before.
+    pub relid_step: u32,
+
+    /// MAC address of the first NIC; the next ones count up.
+    pub mac: [u8; 6],
+    /// Newest NVSP version taken.
+    pub max_nvsp_version: u32,
+    /// Layout of received frames.
+    pub rx_layout: RxLayout,
+    /// Whether a completion of a received packet may be without payload, as Microsoft's host allows and iPXE sends.
+    /// If not, it stops the channel, as on OpenVMM.
+    pub lenient_rx_completion: bool,
+    /// Whether REVOKE_RECV_BUF and REVOKE_SEND_BUF are completed (Microsoft's host) or stop the channel (OpenVMM).
+    pub revoke_completes: bool,
+    /// The NIC's link state to begin with; up only if the backend's is up too.
+    pub link_up: bool,
+
+    /// Misbehaviour on demand.
+    pub faults: Faults,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            vps: 1,
+            hypercall_code: vec![0x0f, 0x01, 0xc1, 0xc3],
+            // VP_RUNTIME, TIME_REF_COUNT, SynIC, HYPERCALL, VP_INDEX, REFERENCE_TSC
+            privileges_low: 1 << 0 | 1 << 1 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9,
+            // HvPostMessage, HvSignalEvent
+            privileges_high: 1 << 4 | 1 << 5,
+            // SINT polling
+            features: 1 << 17,
+            // relaxed timing
+            recommendations: 1 << 5,
+            overlay: OverlayMode::Kept,
+            masked_sint: MaskedSint::Hold,
+            scontrol_reset: 1,
+            reference_tsc: None,
+            frequencies: None,
+            max_vmbus_version: 0x0006_0000,
+            other_offers: true,
+            close_delay: 0,
+            unload_delay: 0,
+            relid_step: 0,
+            mac: [0x00, 0x15, 0x5d, 0x0a, 0x0b, 0x0c],
+            max_nvsp_version: 0x0006_0001,
+            rx_layout: RxLayout::OpenVmm,
+            lenient_rx_completion: true,
+            revoke_completes: true,
+            link_up: true,
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Sets one switch from text.
+    ///
+    /// Numbers may be decimal or 0x hexadecimal, times have a unit (`us`, `ms` or `s`), switches are `on` and `off`.
+    ///
+    /// | Key | Value |
+    /// |---|---|
+    /// | `vps` | number |
+    /// | `privileges_low`, `privileges_high`, `features`, `recommendations` | CPUID register |
+    /// | `polling` | on/off: the SINT polling bit among the features |
+    /// | `post_privilege` | on/off: bits 4 and 5 of `privileges_high` |
+    /// | `deprecate_auto_eoi` | on/off: bit 9 of the recommendations |
+    /// | `overlay` | kept, zeroed, ram |
+    /// | `masked_sint` | hold, drop, write |
+    /// | `scontrol_reset` | 0, 1 |
+    /// | `max_vmbus_version` | for instance 5.3; 0.0 refuses all |
+    /// | `other_offers` | on/off |
+    /// | `close_delay`, `unload_delay` | time |
+    /// | `relid_step` | number |
+    /// | `mac` | xx:xx:xx:xx:xx:xx |
+    /// | `max_nvsp_version` | number, for instance 0x50000 |
+    /// | `rx_layout` | openvmm, compact |
+    /// | `lenient_rx_completion`, `revoke_completes`, `link` | on/off |
+    /// | `silent` | on/off: VMBus never answers |
+    /// | `no_nic` | on/off: no NIC is offered |
+    /// | `unsolicited` | on/off: an OFFER and its RESCIND come before each reply |
+    /// | `rescind_at` | time |
+    /// | `rescind_after` | number of frames sent by the guest |
+    /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
+    /// | `post_burst` | STATUS*COUNT@AFTER, may be repeated: `0x13*5@2` answers posts 3 to 7 with 0x13 |
+    ///
+    /// # Errors
+    /// Says which key or value was not understood.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let bad = |why: &str| format!("{key}={value}: {why}");
+        match key {
+            "vps" => self.vps = number(value).filter(|&n| (1..=64).contains(&n)).ok_or_else(|| bad("not 1 to 64"))?,
+            "privileges_low" => self.privileges_low = number(value).ok_or_else(|| bad("not a number"))?,
+            "privileges_high" => self.privileges_high = number(value).ok_or_else(|| bad("not a number"))?,
+            "features" => self.features = number(value).ok_or_else(|| bad("not a number"))?,
+            "recommendations" => self.recommendations = number(value).ok_or_else(|| bad("not a number"))?,
+            "polling" => set_bits(&mut self.features, 1 << 17, switch(value).ok_or_else(|| bad("not on or off"))?),
+            "post_privilege" => {
+                set_bits(&mut self.privileges_high, 0x30, switch(value).ok_or_else(|| bad("not on or off"))?);
+            }
+            "deprecate_auto_eoi" => {
+                set_bits(&mut self.recommendations, 1 << 9, switch(value).ok_or_else(|| bad("not on or off"))?);
+            }
+            "overlay" => {
+                self.overlay = match value {
+                    "kept" => OverlayMode::Kept,
+                    "zeroed" => OverlayMode::Zeroed,
+                    "ram" => OverlayMode::Ram,
+                    _ => return Err(bad("not kept, zeroed or ram")),
+                }
+            }
+            "masked_sint" => {
+                self.masked_sint = match value {
+                    "hold" => MaskedSint::Hold,
+                    "drop" => MaskedSint::Drop,
+                    "write" => MaskedSint::Write,
+                    _ => return Err(bad("not hold, drop or write")),
+                }
+            }
+            "scontrol_reset" => {
+                self.scontrol_reset = number(value).filter(|&n| n < 2).ok_or_else(|| bad("not 0 or 1"))?.into();
+            }
+            "max_vmbus_version" => {
+                self.max_vmbus_version = version(value).ok_or_else(|| bad("not major.minor"))?;
+            }
+            "other_offers" => self.other_offers = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "close_delay" => self.close_delay = time(value).ok_or_else(|| bad("not a time"))?,
+            "unload_delay" => self.unload_delay = time(value).ok_or_else(|| bad("not a time"))?,
+            "relid_step" => self.relid_step = number(value).ok_or_else(|| bad("not a number"))?,
+            "mac" => self.mac = mac(value).ok_or_else(|| bad("not a MAC address"))?,
+            "max_nvsp_version" => self.max_nvsp_version = number(value).ok_or_else(|| bad("not a number"))?,
+            "rx_layout" => {
+                self.rx_layout = match value {
+                    "openvmm" => RxLayout::OpenVmm,
+                    "compact" => RxLayout::Compact,
+                    _ => return Err(bad("not openvmm or compact")),
+                }
+            }
+            "lenient_rx_completion" => {
+                self.lenient_rx_completion = switch(value).ok_or_else(|| bad("not on or off"))?;
+            }
+            "revoke_completes" => self.revoke_completes = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "link" => self.link_up = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "silent" => self.faults.silent = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "no_nic" => self.faults.no_nic = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "unsolicited" => self.faults.unsolicited = switch(value).ok_or_else(|| bad("not on or off"))?,
+            "rescind_at" => self.faults.rescind_at = Some(time(value).ok_or_else(|| bad("not a time"))?),
+            "rescind_after" => {
+                self.faults.rescind_after = Some(number(value).ok_or_else(|| bad("not a number"))?.into());
+            }
+            "link_change" => self.faults.link_changes.push(link_change(value).ok_or_else(|| bad("not STATE@TIME"))?),
+            "post_burst" => self.faults.post_bursts.push(burst(value).ok_or_else(|| bad("not STATUS*COUNT@AFTER"))?),
+            _ => return Err(format!("{key}: no such switch")),
+        }
+        Ok(())
+    }
+}
+
+fn set_bits(register: &mut u32, bits: u32, on: bool) {
+    *register = if on { *register | bits } else { *register & !bits };
+}
+
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn version(text: &str) -> Option<u32> {
+    let (major, minor) = text.split_once('.')?;
+    Some(u32::from(major.parse::<u16>().ok()?) << 16 | u32::from(minor.parse::<u16>().ok()?))
+}
+
+fn time(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let factor = match unit {
+        "us" => 10,
+        "ms" => MS,
+        "s" => SECOND,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}
+
+fn link_change(text: &str) -> Option<(u64, bool)> {
+    let (state, at) = text.split_once('@')?;
+    let up = match state {
+        "up" => true,
+        "down" => false,
+        _ => return None,
+    };
+    Some((time(at)?, up))
+}
+
+fn burst(text: &str) -> Option<Burst> {
+    let (status, rest) = text.split_once('*')?;
+    let (count, after) = rest.split_once('@')?;
+    Some(Burst {
+        status: u16::try_from(number(status)?).ok()?,
+        count: number(count)?.into(),
+        after: number(after)?.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_value_is_understood() {
+        let mut config = Config::default();
+        for (key, value) in [
+            ("max_vmbus_version", "5.3"),
+            ("polling", "off"),
+            ("unload_delay", "50s"),
+            ("mac", "00:15:5d:00:00:01"),
+            ("link_change", "down@20ms"),
+            ("post_burst", "0x78*3@1"),
+            ("masked_sint", "drop"),
+        ] {
+            config.set(key, value).unwrap();
+        }
+        assert_eq!(config.max_vmbus_version, 0x5_0003);
+        assert_eq!(config.features & 1 << 17, 0);
+        assert_eq!(config.unload_delay, 50 * SECOND);
+        assert_eq!(config.mac, [0, 0x15, 0x5d, 0, 0, 1]);
+        assert_eq!(config.faults.link_changes, [(20 * MS, false)]);
+        assert_eq!(config.faults.post_bursts, [Burst { status: 0x78, count: 3, after: 1 }]);
+        assert_eq!(config.masked_sint, MaskedSint::Drop);
+    }
+
+    #[test]
+    fn nonsense_is_named_in_the_error() {
+        let mut config = Config::default();
+        assert_eq!(config.set("colour", "red").unwrap_err(), "colour: no such switch");
+        assert!(config.set("unload_delay", "5").unwrap_err().contains("not a time"));
+        assert!(config.set("vps", "0").is_err());
+    }
+}

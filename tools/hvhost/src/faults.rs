@@ -1,0 +1,65 @@
+//! Misbehaviour on demand: what real hosts do now and then, at a chosen moment.
+
+/// A run of refused HvPostMessage calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Hypercall status given instead of success.
+    pub status: u16,
+    /// Calls refused in a row.
+    pub count: u64,
+    /// Calls that come first, counted from the start of the machine.
+    pub after: u64,
+}
+
+/// Which faults to inject. Times are partition reference time in 100 ns units.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// VMBus takes messages and never answers.
+    pub silent: bool,
+    /// No NIC is offered.
+    pub no_nic: bool,
+    /// Before each VERSION_RESPONSE, GPADL_CREATED, OPENCHANNEL_RESULT and GPADL_TORNDOWN of a connection with offers, a
+    /// device is offered and rescinded.
+    pub unsolicited: bool,
+    /// The NICs are rescinded at this time.
+    pub rescind_at: Option<u64>,
+    /// The NICs are rescinded when the guest has sent this many frames.
+    pub rescind_after: Option<u64>,
+    /// Link changes: when, and whether it is up afterwards.
+    pub link_changes: Vec<(u64, bool)>,
+    /// Refused posts.
+    pub post_bursts: Vec<Burst>,
+}
+
+impl Faults {
+    /// The status that post number `index` (from 0) is refused with.
+    pub(crate) fn refuse_post(&self, index: u64) -> Option<u16> {
+        self.post_bursts
+            .iter()
+            .find(|burst| (burst.after..burst.after + burst.count).contains(&index))
+            .map(|b| b.status)
+    }
+
+    /// The link state forced by the changes up to `now`, if any.
+    pub(crate) fn link_at(&self, now: u64) -> Option<bool> {
+        self.link_changes.iter().filter(|change| change.0 <= now).max_by_key(|change| change.0).map(|change| change.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_covers_its_posts_only() {
+        let faults = Faults { post_bursts: vec![Burst { status: 0x13, count: 2, after: 1 }], ..Faults::default() };
+        let refused: Vec<_> = (0..4).map(|n| faults.refuse_post(n)).collect();
+        assert_eq!(refused, [None, Some(0x13), Some(0x13), None]);
+    }
+
+    #[test]
+    fn the_latest_link_change_counts() {
+        let faults = Faults { link_changes: vec![(10, false), (20, true)], ..Faults::default() };
+        assert_eq!([5, 10, 25].map(|now| faults.link_at(now)), [None, Some(false), Some(true)]);
+    }
+}
