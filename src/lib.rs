@@ -9,4 +9,6 @@ pub mod machine;
 pub mod mem;
 pub mod net;
 pub mod nic;
+pub mod pxe;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,146 @@
+//! The network boot, from the boot entry vector to the boot program.
+
+use zerocopy::IntoBytes;
+
+use super::api::{Api, BootOutcome, Residency, State};
+use super::messages::BootError;
+use super::screen::{Mac, Progress, print, show_event};
+use super::tftp::{BULK_BLOCK, BULK_WINDOW, NBP_BASE, write_piece};
+use crate::error::Error;
+use crate::machine::{Key, Machine};
+use crate::mem::PhysMem;
+use crate::net::tftp::{Request, download};
+use crate::net::{Net, dhcp};
+use crate::nic::Nic;
+use crate::wire::pxe::{BangPxe, PxenvPlus, PxenvStatus};
+
+/// How long the card may take to report a link (policy; a virtual switch port is up at once, a restarted host's is not).
+const LINK_WAIT_MS: u64 = 10_000;
+
+impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
+    /// Boots from the network, and says on the screen what it does.
+    ///
+    /// Ends in bounded time but for a boot menu whose author wants it to wait for the user.
+    pub fn boot(&mut self) -> BootOutcome {
+        print(
+            &self.machine,
+            format_args!("\nhvpxe {} - network boot for Hyper-V. Esc cancels.\n", env!("CARGO_PKG_VERSION")),
+        );
+        self.state.undi.restart();
+        match self.load() {
+            Ok(dhcp::Outcome::File) => {
+                self.publish();
+                print(&self.machine, format_args!("Starting the boot program.\n"));
+                return BootOutcome::StartNbp;
+            }
+            Ok(dhcp::Outcome::LocalBoot) => print(&self.machine, format_args!("Local boot chosen.\n")),
+            Err(error) => print(&self.machine, format_args!("PXE-E{:02X}: {}\n", error.code(), error.text())),
+        }
+        // Whatever the host didn't confirm stays reserved, and nothing was hooked yet.
+        let _ = self.undi_cleanup();
+        print(&self.machine, format_args!("PXE-M0F: Leaving the network boot.\n"));
+        BootOutcome::ReturnToBios
+    }
+
+    /// Called when the boot program has returned, with its AX (PXE 2.1: a status that says what to keep).
+    pub fn nbp_returned(&mut self, ax: u16) -> Residency {
+        match PxenvStatus(ax) {
+            PxenvStatus::KEEP_UNDI | PxenvStatus::KEEP_ALL => return Residency::Keep,
+            PxenvStatus::SUCCESS => print(&self.machine, format_args!("\nThe boot program has returned.\n")),
+            PxenvStatus(code) => print(&self.machine, format_args!("\nThe boot program failed: {code:#06x}.\n")),
+        }
+        // The program may have done it already.
+        if !self.state.undi.is_stopped() && self.stop_undi().is_err() {
+            return Residency::Keep;
+        }
+        self.unpublish();
+        Residency::Free
+    }
+
+    /// Everything up to the boot program in memory.
+    fn load(&mut self) -> Result<dhcp::Outcome, BootError> {
+        self.start_card()?;
+        let machine = self.machine.clone();
+        let State { stack, info, .. } = &mut *self.state;
+        let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: true };
+        let outcome = dhcp::run(&mut net, info, &mut |event| show_event(&machine, event))?;
+        if outcome == dhcp::Outcome::File {
+            self.fetch()?;
+            // Quiet until the boot program asks for frames.
+            self.close_receiver()?;
+        }
+        Ok(outcome)
+    }
+
+    /// Opens the card, waits for its link and gives it to the network stack.
+    fn start_card(&mut self) -> Result<(), BootError> {
+        self.bring_up()?;
+        let mac = self.nic.permanent_mac();
+        print(&self.machine, format_args!("NIC     {}\n", Mac(mac)));
+        let deadline = self.machine.now().plus_millis(LINK_WAIT_MS);
+        while !self.nic.link_is_up()? {
+            if self.machine.now() >= deadline {
+                return Err(Error::LinkDown.into());
+            }
+            if self.machine.key() == Some(Key::Cancel) {
+                return Err(Error::Cancelled.into());
+            }
+            self.machine.idle();
+        }
+        print(&self.machine, format_args!("Link    up\n"));
+        self.open_for_base_code()?;
+        let now = self.machine.now();
+        Ok(self.state.stack.start(&mut self.nic, mac, now)?)
+    }
+
+    /// Loads the boot file.
+    fn fetch(&mut self) -> Result<(), BootError> {
+        let room = self.nbp_room();
+        let State { stack, info, .. } = &mut *self.state;
+        print(&self.machine, format_args!("Server  {}\nFile    {}\n", info.next_server, info.file));
+        let request = Request {
+            server: info.next_server,
+            gateway: None,
+            port: 0,
+            file: info.file.as_bytes(),
+            block_size: BULK_BLOCK,
+            window: BULK_WINDOW,
+        };
+        let mem = self.mem.clone();
+        let mut progress = Progress::new(&self.machine);
+        let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: true };
+        let len = download(
+            &mut net,
+            &request,
+            u64::from(room),
+            &mut |offset, bytes| write_piece(&mem, NBP_BASE, offset, bytes),
+            &mut |done, total| progress.update(done, total),
+        );
+        progress.finish();
+        if len? == 0 {
+            return Err(BootError::EmptyFile);
+        }
+        let mut magic = [0; 2];
+        self.mem.read(NBP_BASE, &mut magic)?;
+        if magic == *b"MZ" { Err(BootError::EfiProgram) } else { Ok(()) }
+    }
+
+    /// Puts the structures and the packets where boot programs find them, and hooks INT 1Ah.
+    fn publish(&self) {
+        let layout = self.machine.resident();
+        let info = &self.state.info;
+        for (at, packet) in layout.cached.into_iter().zip([&info.discover, &info.ack, &info.reply]) {
+            self.mem.write_resident(at, packet);
+        }
+        self.mem.write_resident(layout.bang_pxe, BangPxe::new(&layout).as_bytes());
+        self.mem.write_resident(layout.pxenv, PxenvPlus::new(&layout).as_bytes());
+        self.machine.hook_interrupts();
+    }
+
+    /// Wipes the structures: whoever scans memory for them later must not call into what is gone.
+    fn unpublish(&self) {
+        let layout = self.machine.resident();
+        self.mem.write_resident(layout.bang_pxe, &[0; size_of::<BangPxe>()]);
+        self.mem.write_resident(layout.pxenv, &[0; size_of::<PxenvPlus>()]);
+    }
+}

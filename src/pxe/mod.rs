@@ -1,0 +1,19 @@
+//! The PXE services: the API that boot programs call, and the boot that starts the first of them.
+//!
+//! [`Api`] is entered in three ways: [`Api::boot`] from the ROM's boot entry vector, [`Api::call`] for every API call of
+//! a boot program, and [`Api::nbp_returned`] when the program gives up. The functions are in `undi` (the card), `preboot`
+//! (life cycle and cached packets), `tftp` and `udp` (base code); `block` copies parameter blocks, `status` turns errors
+//! into codes, `boot`, `screen` and `messages` are what the user sees.
+
+mod api;
+mod block;
+mod boot;
+mod messages;
+mod preboot;
+mod screen;
+mod status;
+mod tftp;
+mod udp;
+mod undi;
+
+pub use api::{Api, BootOutcome, CallResult, Residency, State, Then};
