@@ -1,1 +1,52 @@
-//! The QEMU plugin.
+//! QEMU plugin that turns stock QEMU into a Hyper-V host: it runs the host model of the `hvhost` crate under
+//! QEMU's TCG.
+//!
+//! ```text
+//! qemu-system-x86_64 -plugin libqemu_hyperv.so,net=LOCAL:REMOTE,... \
+//!     -netdev user,id=u0 -netdev hubport,id=h0,hubid=0,netdev=u0 \
+//!     -netdev dgram,id=d0,local.type=unix,local.path=REMOTE,remote.type=unix,remote.path=LOCAL \
+//!     -netdev hubport,id=h1,hubid=0,netdev=d0
+//! ```
+//!
+//! QEMU 11.1 or newer (plugin API 7), `qemu-system-x86_64` with TCG.
+//!
+//! # Arguments
+//! | Argument | Meaning |
+//! |---|---|
+//! | `net=LOCAL:REMOTE` | a synthetic NIC; its frames come in on the Unix datagram socket `LOCAL` and go out to `REMOTE`. Repeat for more NICs |
+//! | `pcap=FILE` | capture of all NICs' frames, complete at any time |
+//! | `log=LEVEL` | `off`, `error` (violations), `info` (default), `debug` (hypercalls, MSR writes, interrupts), `trace` |
+//! | `log=FILE` | the log goes there instead of standard error |
+//! | `violations=FILE` | each rule that the guest breaks is appended, one line each |
+//! | `counters=FILE` | JSON written at exit: instructions per vCPU, intercepts, messages, frames |
+//! | `icount=SHIFT` | for `-icount shift=SHIFT`: reference time is 2^SHIFT ns per instruction, so that runs repeat |
+//! | `poll=COUNT` | instructions between polls of a guest that executes nothing trapped (default 20000) |
+//! | `set=KEY=VALUE`, `KEY=VALUE` | a switch of the host model, see [`hvhost::Config::set`] |
+//!
+//! QEMU wants a comma inside a value written twice.
+//!
+//! # How it works
+//! - `qemu`: the plugin API behind safe types; the only unsafe code of the lab.
+//! - `insn`: recognises CPUID, RDMSR, WRMSR and the no-op in the hypercall page when QEMU translates a block.
+//! - `traps`, `cpu`: what these mean; `interrupts`: SINTs as MSIs, and AutoEOI.
+//! - `engine`: owns the host model, is called back by QEMU, polls.
+//! - `nic`, `capture`: the cable; `clock`; `report`: log, violations, counters; `args`.
+//!
+//! # Limits of the plugin API
+//! - An exception can't be raised: where a real host answers with #GP or #UD, a violation is reported, reads give 0 and the guest
+//!   goes on.
+//! - A halted vCPU can't be woken: interrupts reach it at its next timer tick.
+//! - Under `-icount` an interrupt waits until the vCPU takes another interrupt or an exception: QEMU allows device accesses
+//!   only between blocks.
+
+mod args;
+mod capture;
+mod clock;
+mod cpu;
+mod engine;
+mod insn;
+mod interrupts;
+mod nic;
+mod qemu;
+mod report;
+mod traps;
