@@ -2,12 +2,17 @@
 
 use core::mem::offset_of;
 
+use static_assertions::const_assert_eq;
+
 use super::api::Api;
 use super::block::{Answer, Block};
 use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
+use crate::net::dhcp::PACKET_LEN;
 use crate::nic::Nic;
 use crate::wire::pxe::*;
+
+const_assert_eq!(BOOTPLAYER_LEN, PACKET_LEN);
 
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `UNLOAD_STACK`: base code lets go of its connections. Nothing below the UNDI segments is ours, so nothing has to

@@ -6,7 +6,6 @@
 //! Source: Preboot Execution Environment (PXE) 2.1, Intel 1999, "PXE 2.1 Client / API"; where clients deviate, the
 //! field's line says so.
 
-mod bootp;
 mod entry;
 mod preboot;
 mod status;
@@ -14,7 +13,6 @@ mod tftp;
 mod udp;
 mod undi;
 
-pub use bootp::*;
 pub use entry::*;
 pub use preboot::*;
 pub use status::*;

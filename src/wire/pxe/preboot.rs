@@ -37,6 +37,10 @@ pub struct PxenvGetCachedInfo {
 }
 const_assert_eq!(size_of::<PxenvGetCachedInfo>(), 10);
 
+/// Length of a cached packet (`BOOTPLAYER`) in bytes: 236 of BOOTP and 1024 of options. It is what every client expects
+/// `GET_CACHED_INFO` to return; WinPE's pxeboot uses it as the size of its own buffer.
+pub const BOOTPLAYER_LEN: usize = 1260;
+
 /// The DHCPDISCOVER that was sent.
 pub const PXENV_PACKET_TYPE_DHCP_DISCOVER: u16 = 1;
 /// The DHCPACK that gave the address.
