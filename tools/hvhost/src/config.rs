@@ -110,8 +110,8 @@ impl Default for Config {
         Self {
             vps: 1,
             hypercall_code: vec![0x0f, 0x01, 0xc1, 0xc3],
-            // VP_RUNTIME, TIME_REF_COUNT, SynIC, HYPERCALL, VP_INDEX, REFERENCE_TSC
-            privileges_low: 1 << 0 | 1 << 1 | 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9,
+            // VP_RUNTIME, TIME_REF_COUNT, SynIC, VP_ASSIST, HYPERCALL, VP_INDEX, REFERENCE_TSC
+            privileges_low: 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9,
             // HvPostMessage, HvSignalEvent
             privileges_high: 1 << 4 | 1 << 5,
             // SINT polling

@@ -15,6 +15,7 @@ const TIME_REF_COUNT: u32 = 0x4000_0020;
 const REFERENCE_TSC: u32 = 0x4000_0021;
 const TSC_FREQUENCY: u32 = 0x4000_0022;
 const APIC_FREQUENCY: u32 = 0x4000_0023;
+const VP_ASSIST: u32 = 0x4000_0073;
 const SCONTROL: u32 = 0x4000_0080;
 const SVERSION: u32 = 0x4000_0081;
 const SIEFP: u32 = 0x4000_0082;
@@ -63,6 +64,8 @@ pub(crate) struct Registers {
     hypercall: Overlay,
     reference_tsc: Overlay,
     crash: [u64; 5],
+    /// The VP assist page of each VP. Nothing is ever said in it, but guests place it.
+    assists: Vec<Overlay>,
     pub synics: Vec<Synic>,
 }
 
@@ -73,6 +76,7 @@ impl Registers {
             hypercall: Overlay::default(),
             reference_tsc: Overlay::default(),
             crash: [0; 5],
+            assists: (0..config.vps).map(|_| Overlay::default()).collect(),
             synics: (0..config.vps).map(|vp| Synic::new(vp, config)).collect(),
         }
     }
@@ -80,6 +84,9 @@ impl Registers {
     pub fn reset(&mut self, config: &Config, mem: &mut dyn GuestMemory) {
         self.hypercall.reset(config.overlay, mem);
         self.reference_tsc.reset(config.overlay, mem);
+        for assist in &mut self.assists {
+            assist.reset(config.overlay, mem);
+        }
         for synic in &mut self.synics {
             synic.reset(config, mem);
         }
@@ -100,7 +107,8 @@ impl Registers {
 
     fn overlays(&self) -> impl Iterator<Item = u64> + '_ {
         let synic = self.synics.iter().flat_map(|synic| [synic.simp.gpa(), synic.siefp.gpa()]);
-        [self.hypercall.gpa(), self.reference_tsc.gpa()].into_iter().chain(synic).flatten()
+        let assists = self.assists.iter().map(Overlay::gpa);
+        [self.hypercall.gpa(), self.reference_tsc.gpa()].into_iter().chain(assists).chain(synic).flatten()
     }
 
     pub fn read(&self, vp: u32, msr: u32, config: &Config, report: &mut Report) -> MsrRead {
@@ -115,6 +123,7 @@ impl Registers {
             REFERENCE_TSC => Some(self.reference_tsc.msr()),
             TSC_FREQUENCY => config.frequencies.map(|(tsc, _)| tsc),
             APIC_FREQUENCY => config.frequencies.map(|(_, apic)| apic),
+            VP_ASSIST => self.assists.get(vp as usize).map(Overlay::msr),
             SCONTROL => Some(synic.scontrol),
             SVERSION => Some(1),
             SIEFP => Some(synic.siefp.msr()),
@@ -164,12 +173,13 @@ impl Registers {
         report: &mut Report,
     ) -> bool {
         let mode = config.overlay;
-        let places_page = matches!(msr, HYPERCALL | REFERENCE_TSC | SIEFP | SIMP) && value & ENABLE != 0;
+        let places_page = matches!(msr, HYPERCALL | REFERENCE_TSC | VP_ASSIST | SIEFP | SIMP) && value & ENABLE != 0;
         let others = self.overlays().filter(|&gpa| gpa == value & !0xfff).count();
-        let Some(synic) = self.synics.get_mut(vp) else { return false };
+        let (Some(synic), Some(assist)) = (self.synics.get_mut(vp), self.assists.get_mut(vp)) else { return false };
         let itself = match msr {
             HYPERCALL => self.hypercall.gpa(),
             REFERENCE_TSC => self.reference_tsc.gpa(),
+            VP_ASSIST => assist.gpa(),
             SIEFP => synic.siefp.gpa(),
             _ => synic.simp.gpa(),
         };
@@ -190,6 +200,7 @@ impl Registers {
                 // Also written where there are no overlays: the page has to say what it says.
                 self.reference_tsc.set(value, mode, Some(&page), mem).is_ok()
             }
+            VP_ASSIST => assist.set(value, mode, None, mem).is_ok(),
             SCONTROL => {
                 synic.set_scontrol(value, report);
                 true
@@ -267,6 +278,8 @@ fn allowed(config: &Config, msr: u32) -> bool {
         VP_RUNTIME => 0,
         TIME_REF_COUNT => 1,
         SCONTROL..=EOM | SINT0..=SINT15 => 2,
+        // The bit also stands for EOI, ICR and TPR, which this host does not recommend and does not have.
+        VP_ASSIST => 4,
         GUEST_OS_ID | HYPERCALL => 5,
         VP_INDEX => 6,
         REFERENCE_TSC => 9,
@@ -320,6 +333,17 @@ mod tests {
         assert_eq!(m.regs.hypercall_page(), None);
         m.mem.read(0x1000, &mut bytes).unwrap();
         assert_eq!(bytes, [1, 2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn the_assist_page_is_placed_and_needs_its_privilege() {
+        let mut m = Machine::new(Config::default());
+        assert_eq!(m.write(VP_ASSIST, 0x2001), MsrWrite::Done);
+        assert_eq!(m.read(VP_ASSIST), MsrRead::Value(0x2001));
+        assert!(m.regs.in_overlay(0x2abc));
+        assert_eq!(m.write(VP_ASSIST, 0x20_0001), MsrWrite::GeneralProtection, "not RAM");
+        m.config.privileges_low &= !(1 << 4);
+        assert_eq!(m.write(VP_ASSIST, 0), MsrWrite::GeneralProtection);
     }
 
     #[test]
