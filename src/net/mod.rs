@@ -19,7 +19,7 @@ use crate::nic::Nic;
 use crate::time::Ticks100ns;
 
 use stack::Stack;
-use udp::{Datagram, Filter};
+use udp::{Datagram, Filter, Slot};
 
 /// Waits between the tries of most exchanges, in milliseconds (PXE 2.1: 1, 2, 3, 4 s for DHCP; TFTP doubles instead).
 pub(crate) const SECOND: u64 = 1000;
@@ -47,11 +47,11 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
         let deadline = self.machine.now().plus_millis(stack::ARP_TRIES * SECOND);
         loop {
             let now = self.machine.now();
-            if self.stack.transmit_prepared(self.nic, now)? {
-                return Ok(());
-            }
             if now >= deadline {
                 return Err(NetError::ArpTimeout);
+            }
+            if self.stack.transmit_prepared(self.nic, now)? {
+                return Ok(());
             }
             if !self.stack.poll_one(self.nic, now)? {
                 self.idle()?;
@@ -68,18 +68,24 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
         self.stack.receive(self.nic, now, filter)
     }
 
-    /// Waits until `deadline` for a datagram that matches.
+    /// Waits until `deadline` for a datagram that matches. After the deadline it takes nothing, so a loop around it ends
+    /// however many datagrams come in.
     ///
     /// # Errors
     /// [`NetError::Cancelled`]; the card's errors.
     pub fn wait(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<&Datagram>, NetError> {
+        Ok(self.wait_slot(filter, deadline)?.map(|slot| self.stack.datagram(slot)))
+    }
+
+    /// As [`wait`](Self::wait), for callers that need the stack while they read the datagram.
+    pub(crate) fn wait_slot(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<Slot>, NetError> {
         loop {
             let now = self.machine.now();
-            if let Some(slot) = self.stack.receive_slot(self.nic, now, filter)? {
-                return Ok(Some(self.stack.datagram(slot)));
-            }
             if now >= deadline {
                 return Ok(None);
+            }
+            if let Some(slot) = self.stack.receive_slot(self.nic, now, filter)? {
+                return Ok(Some(slot));
             }
             self.idle()?;
         }

@@ -187,6 +187,11 @@ impl Stack {
         self.queue.datagram(slot)
     }
 
+    /// Leaves the datagram for the next reader. Nothing may have been polled since it was taken.
+    pub(super) fn put_back(&mut self, slot: Slot) {
+        self.queue.put_back(slot);
+    }
+
     /// Handles one waiting frame; false when none waits.
     pub(super) fn poll_one<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
         let Self { interface, frames, packet, queue, subnet, .. } = self;

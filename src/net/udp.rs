@@ -87,9 +87,9 @@ impl Datagram {
     }
 }
 
-/// Index of a datagram in its queue; good until the queue takes the next one in.
+/// A datagram taken from its queue: index and arrival. Good until the queue takes the next one in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(usize);
+pub struct Slot(usize, u64);
 
 /// Received datagrams in the order of their arrival.
 ///
@@ -125,8 +125,13 @@ impl Queue {
         let slot = (0..QUEUE_LEN)
             .filter(|&slot| self.arrival[slot] != 0 && filter.accepts(&self.slots[slot]))
             .min_by_key(|&slot| self.arrival[slot])?;
-        self.arrival[slot] = 0;
-        Some(Slot(slot))
+        let arrival = core::mem::take(&mut self.arrival[slot]);
+        Some(Slot(slot, arrival))
+    }
+
+    /// Undoes a [`take`](Self::take), if nothing came in since.
+    pub fn put_back(&mut self, slot: Slot) {
+        self.arrival[slot.0] = slot.1;
     }
 
     /// The datagram in a slot that was taken.

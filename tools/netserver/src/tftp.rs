@@ -133,8 +133,7 @@ impl TftpServer {
         if *fault == TftpFault::Silent {
             return;
         }
-        // The same request again: the answer was lost.
-        self.transfers.retain(|transfer| transfer.client != udp.source);
+        // A repeated request begins a second transfer: the client knows which one it answers.
         let server = SocketAddrV4::new(*udp.destination.ip(), self.next_tid);
         self.next_tid = self.next_tid.checked_add(1).unwrap_or(FIRST_TID);
         let refusal = match *fault {

@@ -5,6 +5,9 @@
 //!
 //! Sources: RFC 1350, RFC 2347, RFC 2348, RFC 2349, RFC 7440.
 
+mod packet;
+mod transfer;
+
 use core::net::Ipv4Addr;
 
 use crate::machine::Machine;
@@ -12,11 +15,19 @@ use crate::nic::Nic;
 
 use super::{Net, NetError};
 
+pub use transfer::{Transfer, file_size};
+
 /// Largest block in one Ethernet frame, in bytes (1500 - 20 - 8 - 4).
 pub const MAX_BLOCK: u16 = 1468;
 
+/// Blocks per acknowledgement that suit our receive buffers (policy: 16 blocks are 24 KB in flight).
+pub const WINDOW: u16 = 16;
+
 /// Block size without negotiation, in bytes (RFC 1350).
 pub const DEFAULT_BLOCK: u16 = 512;
+
+/// Blocks between two looks at the keyboard when none of them had to be waited for (policy: some milliseconds).
+const IDLE_BLOCKS: u16 = 64;
 
 /// Takes a piece of a file.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), NetError> + 'a;
@@ -52,61 +63,6 @@ pub struct Block {
     pub last: bool,
 }
 
-/// An open transfer, or a closed one. Plain data: it may lie still between two calls.
-#[derive(Debug, Default)]
-pub struct Transfer {
-    size: Option<u64>,
-}
-
-impl Transfer {
-    /// No transfer.
-    #[must_use]
-    pub const fn closed() -> Self {
-        Self { size: None }
-    }
-
-    /// Asks for a file, and waits for the first answer. An open transfer is closed first.
-    ///
-    /// # Errors
-    /// [`NetError::TftpOpenTimeout`], the server's refusal, [`NetError::TftpInvalidRequest`], or what sending can fail with.
-    pub fn open<N: Nic, M: Machine>(&mut self, net: &mut Net<'_, N, M>, request: &Request<'_>) -> Result<(), NetError> {
-        let _ = (net, request);
-        Err(NetError::TftpOpenTimeout)
-    }
-
-    /// The negotiated block size in bytes; never more than asked for.
-    #[must_use]
-    pub fn block_size(&self) -> u16 {
-        DEFAULT_BLOCK
-    }
-
-    /// Length of the file in bytes, if the server told.
-    #[must_use]
-    pub fn size(&self) -> Option<u64> {
-        self.size
-    }
-
-    /// Waits for the next block in sequence and hands it to `sink`; never the same one twice. After the last block it
-    /// delivers empty blocks.
-    ///
-    /// # Errors
-    /// [`NetError::TftpReadTimeout`], [`NetError::TftpClosed`], the server's error, what `sink` reports. The transfer is
-    /// closed then.
-    pub fn read<N: Nic, M: Machine>(
-        &mut self,
-        net: &mut Net<'_, N, M>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Block, NetError> {
-        let _ = (net, sink);
-        Err(NetError::TftpClosed)
-    }
-
-    /// Ends the transfer; tells the server if it isn't complete.
-    pub fn close<N: Nic, M: Machine>(&mut self, net: &mut Net<'_, N, M>) {
-        let _ = net;
-    }
-}
-
 /// Fetches a whole file and returns its length in bytes.
 ///
 /// `sink` gets each piece with its offset in the file; `progress` gets the bytes done and, if the server told, the total,
@@ -121,15 +77,30 @@ pub fn download<N: Nic, M: Machine>(
     sink: &mut FileSink<'_>,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<u64, NetError> {
-    let _ = (net, request, capacity, sink, progress);
-    Err(NetError::TftpOpenTimeout)
-}
-
-/// Asks for the length of a file in bytes without fetching it.
-///
-/// # Errors
-/// [`NetError::TftpNoSize`] when the server doesn't tell; those of [`Transfer::open`].
-pub fn file_size<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, request: &Request<'_>) -> Result<u64, NetError> {
-    let _ = (net, request);
-    Err(NetError::TftpNoSize)
+    let mut transfer = Transfer::closed();
+    transfer.open(net, request)?;
+    let total = transfer.size();
+    if total.is_some_and(|total| total > capacity) {
+        transfer.close(net);
+        return Err(NetError::TftpTooBig);
+    }
+    let mut done = 0;
+    loop {
+        let block = transfer.read(net, &mut |bytes| {
+            let end = done + bytes.len() as u64;
+            if end > capacity {
+                return Err(NetError::TftpTooBig);
+            }
+            sink(done, bytes)?;
+            done = end;
+            Ok(())
+        })?;
+        progress(done, total);
+        if block.last {
+            return Ok(done);
+        }
+        if block.number.is_multiple_of(IDLE_BLOCKS) {
+            net.idle().inspect_err(|_| transfer.close(net))?;
+        }
+    }
 }

@@ -1,0 +1,123 @@
+//! TFTP packets. Sources: RFC 1350, section 5; RFC 2347 (OACK).
+
+use core::fmt::Write;
+
+use heapless::Vec;
+
+use crate::net::NetError;
+
+use super::{DEFAULT_BLOCK, Request};
+
+/// Longest request packet (RFC 2347: 512 bytes, options included).
+pub(super) const MAX_REQUEST: usize = 512;
+
+/// Error code "Unknown transfer ID".
+pub(super) const ERROR_UNKNOWN_TID: u16 = 5;
+
+/// Error code "option negotiation failed" (RFC 2347).
+pub(super) const ERROR_OPTION: u16 = 8;
+
+/// What a server can send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packet<'a> {
+    /// A block of the file.
+    Data { number: u16, bytes: &'a [u8] },
+    /// The server's refusal, by its code.
+    Error(u16),
+    /// Accepted options: names and values, each ended by NUL.
+    Oack(&'a [u8]),
+    /// Anything else.
+    Other,
+}
+
+impl<'a> Packet<'a> {
+    pub(super) fn parse(payload: &'a [u8]) -> Self {
+        match *payload {
+            [0, 3, high, low, ref bytes @ ..] => Self::Data { number: u16::from_be_bytes([high, low]), bytes },
+            [0, 5, high, low, ..] => Self::Error(u16::from_be_bytes([high, low])),
+            [0, 6, ref options @ ..] => Self::Oack(options),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the server said about our options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Granted {
+    pub(super) block_size: u16,
+    pub(super) window: u16,
+    pub(super) size: Option<u64>,
+}
+
+impl Granted {
+    /// A server that knows no options.
+    pub(super) const NOTHING: Self = Self { block_size: DEFAULT_BLOCK, window: 1, size: None };
+
+    /// Reads an OACK; `None` when it grants what was not asked for (RFC 2348: less than asked is the server's right, more
+    /// is not).
+    pub(super) fn parse(options: &[u8], request: &Request<'_>) -> Option<Self> {
+        let mut granted = Self::NOTHING;
+        let mut texts = options.split(|&byte| byte == 0);
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            let number = decimal(value);
+            if name.eq_ignore_ascii_case(b"blksize") {
+                granted.block_size = within(number, 8, request.block_size)?;
+            } else if name.eq_ignore_ascii_case(b"windowsize") {
+                granted.window = within(number, 1, request.window)?;
+            } else if name.eq_ignore_ascii_case(b"tsize") {
+                granted.size = number;
+            }
+        }
+        Some(granted)
+    }
+}
+
+fn within(number: Option<u64>, least: u16, most: u16) -> Option<u16> {
+    u16::try_from(number?).ok().filter(|number| (least..=most).contains(number))
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Builds a read request; `None` when the name doesn't fit or contains NUL.
+pub(super) fn read_request(request: &Request<'_>, with_options: bool) -> Option<Vec<u8, MAX_REQUEST>> {
+    let mut packet = Vec::new();
+    if request.file.is_empty() || request.file.contains(&0) {
+        return None;
+    }
+    packet.extend_from_slice(&[0, 1]).ok()?;
+    packet.extend_from_slice(request.file).ok()?;
+    packet.extend_from_slice(b"\0octet\0").ok()?;
+    if with_options {
+        packet.extend_from_slice(b"tsize\x000\0").ok()?;
+        if request.block_size != DEFAULT_BLOCK {
+            write!(packet, "blksize\0{}\0", request.block_size).ok()?;
+        }
+        if request.window > 1 {
+            write!(packet, "windowsize\0{}\0", request.window).ok()?;
+        }
+    }
+    Some(packet)
+}
+
+/// An acknowledgement.
+pub(super) fn ack(number: u16) -> [u8; 4] {
+    let [high, low] = number.to_be_bytes();
+    [0, 4, high, low]
+}
+
+/// An error without text.
+pub(super) fn error(code: u16) -> [u8; 5] {
+    let [high, low] = code.to_be_bytes();
+    [0, 5, high, low, 0]
+}
+
+/// What a server's error means to us.
+pub(super) fn refusal(code: u16) -> NetError {
+    match code {
+        1 => NetError::TftpFileNotFound,
+        2 => NetError::TftpAccessViolation,
+        other => NetError::TftpRefused(other),
+    }
+}
