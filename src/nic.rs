@@ -98,3 +98,45 @@ pub trait Nic {
     /// Counters since the card was opened.
     fn statistics(&self) -> NicStatistics;
 }
+
+impl<N: Nic> Nic for &mut N {
+    fn open(&mut self) -> Result<(), Error> {
+        (**self).open()
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        (**self).close()
+    }
+
+    fn release(&mut self) -> Result<(), Error> {
+        (**self).release()
+    }
+
+    fn is_open(&self) -> bool {
+        (**self).is_open()
+    }
+
+    fn permanent_mac(&self) -> MacAddress {
+        (**self).permanent_mac()
+    }
+
+    fn set_filter(&mut self, filter: PacketFilter) -> Result<(), Error> {
+        (**self).set_filter(filter)
+    }
+
+    fn link_is_up(&mut self) -> Result<bool, Error> {
+        (**self).link_is_up()
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
+        (**self).receive(buffer)
+    }
+
+    fn transmit(&mut self, pieces: &[&[u8]]) -> Result<(), Error> {
+        (**self).transmit(pieces)
+    }
+
+    fn statistics(&self) -> NicStatistics {
+        (**self).statistics()
+    }
+}

@@ -1,5 +1,9 @@
 //! Memory that is not plain Rust memory: pages shared with the host, the caller's real-mode blocks, physical memory.
 
+pub mod pages;
+pub mod pool;
+pub mod single;
+
 use crate::error::Error;
 
 /// Size of a page as TLFS and VMBus mean it, in bytes.
