@@ -1,0 +1,71 @@
+//! The three address spaces of linker.ld, as read from the linked ELF file.
+
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection, ObjectSymbol};
+
+/// What the linker made, cut up by where it runs.
+#[derive(Debug)]
+pub struct Parts {
+    /// Header and BEV code; stays in the option-ROM area.
+    pub rom: Vec<u8>,
+    /// Image of the resident block in base memory; stays in the option-ROM area.
+    pub resident: Vec<u8>,
+    /// Init code; gone after POST.
+    pub init: Vec<u8>,
+    /// Flat image of the core.
+    pub core: Vec<u8>,
+    /// Offset of [`Self::resident`] in the ROM, as the code expects it.
+    pub resident_offset: usize,
+    /// Offset of the packed core in the ROM, as the code expects it.
+    pub payload_offset: usize,
+    /// Bytes that stay after POST.
+    pub kept: usize,
+    /// Length of the core's block in memory, in bytes.
+    pub block_size: u64,
+    /// Base memory that the resident block takes, in KiB.
+    pub resident_kib: u64,
+}
+
+impl Parts {
+    /// Reads them from an ELF file.
+    ///
+    /// # Errors
+    /// If the file is no ELF file, or lacks a section or symbol of linker.ld.
+    pub fn read(elf: &[u8]) -> Result<Self> {
+        let file = object::File::parse(elf).context("the linked ROM is no ELF file")?;
+        let section = |name: &str| -> Result<Vec<u8>> {
+            let section = file.section_by_name(name).with_context(|| format!("the ROM has no section {name}"))?;
+            Ok(section.data()?.to_vec())
+        };
+        let symbol = |name: &str| -> Result<u64> {
+            let symbol = file.symbol_by_name(name).with_context(|| format!("the ROM has no symbol {name}"))?;
+            Ok(symbol.address())
+        };
+        let base = symbol("CORE")?;
+        let mut core = vec![0; usize::try_from(symbol("core_image_size")?)?];
+        for section in file.sections().filter(|section| section.address() >= base && !section.kind().is_bss()) {
+            let start = usize::try_from(section.address() - base)?;
+            let data = section.data()?;
+            ensure!(start + data.len() <= core.len(), "section {:?} lies outside the core's image", section.name());
+            core[start..start + data.len()].copy_from_slice(data);
+        }
+        let parts = Self {
+            rom: section(".rom")?,
+            resident: section(".resident")?,
+            init: section(".init")?,
+            core,
+            resident_offset: usize::try_from(symbol("rom_resident_image")?)?,
+            payload_offset: usize::try_from(symbol("rom_payload")?)?,
+            kept: usize::try_from(symbol("rom_kept_end")?)?,
+            block_size: symbol("core_block_size")?,
+            resident_kib: symbol("resident_kib")?,
+        };
+        ensure!(
+            parts.rom.len() == parts.resident_offset
+                && parts.rom.len() + parts.resident.len() == parts.kept
+                && parts.kept + parts.init.len() == parts.payload_offset,
+            "linker.ld and its sections disagree about offsets in the ROM"
+        );
+        Ok(parts)
+    }
+}

@@ -1,0 +1,94 @@
+//! From the linked ELF file to an option ROM.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::elf::Parts;
+use crate::header::{self, BLOCK, BLOCKS, Table};
+
+/// VirtualBox drops larger ROMs without a word; ours may not grow over it.
+pub const MAX_ROM_SIZE: usize = 57_344;
+/// How hard upkr looks for matches, 0 to 9; beyond 9 nothing is gained.
+const PACK_LEVEL: u8 = 9;
+
+/// Settings that a ROM carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Take memory as on a BIOS without PMM, also where there is one.
+    pub without_pmm: bool,
+}
+
+impl Settings {
+    /// The settings word of asm/rom_header.s.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.without_pmm as u16
+    }
+}
+
+/// Makes an option ROM of the linked ELF file.
+///
+/// # Errors
+/// If the file isn't what linker.ld makes, or the ROM is over [`MAX_ROM_SIZE`] bytes.
+pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
+    let parts = Parts::read(elf)?;
+    let packed = upkr::pack(&parts.core, PACK_LEVEL, &upkr::Config::default(), None);
+    let unpacked =
+        upkr::unpack(&packed, &upkr::Config::default(), parts.core.len()).context("the packed core does not unpack")?;
+    ensure!(unpacked == parts.core, "the packed core unpacks to something else");
+
+    let mut rom = [parts.rom, parts.resident, parts.init].concat();
+    rom.extend_from_slice(&packed);
+    rom.resize(rom.len().next_multiple_of(BLOCK), 0);
+    ensure!(
+        rom.len() <= MAX_ROM_SIZE,
+        "the ROM has {} bytes, {} over the limit of {MAX_ROM_SIZE}; the core packs to {}",
+        rom.len(),
+        rom.len() - MAX_ROM_SIZE,
+        packed.len()
+    );
+
+    let table = Table::find(&rom)?;
+    let blocks = u8::try_from(rom.len() / BLOCK)?;
+    rom[BLOCKS] = blocks;
+    rom[table.pcir_blocks..table.pcir_blocks + 2].copy_from_slice(&u16::from(blocks).to_le_bytes());
+    rom[table.packed_size..table.packed_size + 4].copy_from_slice(&u32::try_from(packed.len())?.to_le_bytes());
+    configure(&mut rom, settings)?;
+    Ok(rom)
+}
+
+/// Puts settings into a finished ROM and makes its checksums right.
+///
+/// # Errors
+/// If it is no ROM of ours.
+pub fn configure(rom: &mut [u8], settings: Settings) -> Result<()> {
+    let table = Table::find(rom)?;
+    rom[table.settings..table.settings + 2].copy_from_slice(&settings.bits().to_le_bytes());
+    let pnp = table.pnp..table.pnp + header::PNP_LEN;
+    balance(rom.get_mut(pnp).context("the PnP header lies outside the ROM")?, header::PNP_CHECKSUM);
+    balance(rom, table.checksum);
+    Ok(())
+}
+
+/// Sets the byte at `at` so that all bytes sum to 0 modulo 256.
+fn balance(bytes: &mut [u8], at: usize) {
+    bytes[at] = 0;
+    bytes[at] = header::sum(bytes).wrapping_neg();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_bytes_sum_to_zero() {
+        let mut bytes = [0x55, 0xaa, 0x12, 0x34, 0xff];
+        balance(&mut bytes, 3);
+        assert_eq!(header::sum(&bytes), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_no_elf_file_is_refused() {
+        let error = rom(b"\x7fELF but not really", Settings::default()).unwrap_err();
+        assert_eq!(error.to_string(), "the linked ROM is no ELF file");
+    }
+}
