@@ -1,5 +1,12 @@
-//! Tells cargo which files the ROM is linked from.
+//! Passes the linker script and says what the ROM is made of besides Rust.
+
 fn main() {
     println!("cargo::rerun-if-changed=linker.ld");
     println!("cargo::rerun-if-changed=asm");
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+        println!("cargo::rustc-link-arg-bins=-T{root}/linker.ld");
+        println!("cargo::rustc-link-arg-bins=--no-check-sections");
+        println!("cargo::rustc-link-arg-bins=--gc-sections");
+    }
 }

@@ -2,6 +2,8 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod arch;
+#[cfg(feature = "rom")]
+pub mod entry;
 pub mod error;
 pub mod hv;
 pub mod log;

@@ -6,7 +6,6 @@ pub fn write(bytes: &[u8]) {
     for &byte in bytes {
         // SAFETY: port 0xE9 has no other use on a PC (Bochs, "Debug Port"; QEMU, isa-debugcon): the write has no effect
         // on memory, and is dropped where nothing listens.
-        #[allow(unsafe_code)]
         unsafe {
             x86::io::outb(0xe9, byte);
         }

@@ -1,0 +1,205 @@
+/*
+ * The entries of the PXE API, the start of the boot program, and its return.
+ */
+        .section .resident, "awx"
+        .code16
+
+/*
+ * resident_boot: first entry, from rom_bev.
+ * Mode    16-bit real mode, interrupts off; jumped to with a far return address on the BIOS's stack
+ * In      %edx = physical address of the core's block; the resident block is freshly copied
+ * Out     by far return: %al = 0 when the resident block can go, %bx = its segment; other registers clobbered
+ */
+resident_boot:
+        movw    %cs, %ax
+        movw    %ax, %ds
+        leal    core_page_tables(%edx), %ecx
+        movl    %ecx, page_tables
+        xorl    %ecx, %ecx
+        movw    %ax, %cx
+        movw    %ax, real_segment
+        shll    $4, %ecx                /* the block's linear address */
+        addl    %ecx, resident_gdt_base
+        addl    %ecx, long_target
+        orl     %ecx, resident_code16 + 2
+        orl     %ecx, resident_data16 + 2
+        movl    %edx, exchange_core_block
+        movw    %ss, bios_ss
+        movl    %esp, bios_esp
+        movw    %ax, %ss
+        movl    $resident_stack_top, %esp
+        movw    $1, api_busy
+        movw    ${FUNCTION_BOOT}, exchange_function
+        movw    $1f, core_return
+        jmp     core_call
+1:      cmpw    ${RESULT_START_NBP}, exchange_result
+        je      start_nbp
+
+/* boot_over: back to rom_bev with the core's verdict. */
+boot_over:
+        movw    $0, api_busy
+        movw    exchange_ax, %ax        /* 0: nothing of ours is needed any more */
+        movw    %cs, %bx
+        movw    bios_ss, %ss
+        movl    bios_esp, %esp
+        lretw
+
+/*
+ * start_nbp: enters the boot program at 0000:7C00 (PXE 2.1, "NBP execution environment").
+ * Out     %es:%bx -> PXENV+, %edx its physical address, %ax = 0; far return address and far pointer to !PXE on the stack; IF on
+ */
+start_nbp:
+        movw    %cs, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    $resident_nbp_stack_top, %esp
+        pushw   %ax
+        pushw   $resident_bang_pxe
+        pushw   %ax
+        pushw   $nbp_returned
+        movw    $0, api_busy
+        xorl    %edx, %edx
+        movw    %ax, %dx
+        shll    $4, %edx
+        addl    $resident_pxenv, %edx
+        movl    $resident_pxenv, %ebx
+        xorl    %eax, %eax
+        xorl    %ecx, %ecx
+        xorl    %esi, %esi
+        xorl    %edi, %edi
+        xorl    %ebp, %ebp
+        sti
+        ljmpw   $0, $0x7c00
+
+/* nbp_returned: the boot program came back, %ax is its verdict. Its stack may be anything. */
+nbp_returned:
+        cli
+        cld
+        movw    %cs, %cx
+        movw    %cx, %ds
+        movw    %cx, %ss
+        movl    $resident_stack_top, %esp
+        movw    $1, api_busy
+        movw    %ax, exchange_ax
+        movw    ${FUNCTION_NBP_RETURNED}, exchange_function
+        movw    $boot_over, core_return
+        jmp     core_call
+
+/*
+ * rm_entry: PXENV+ RMEntry (PXE 2.1, "PXENV+ Structure").
+ * Mode    16-bit real mode; far call
+ * In      %bx = opcode, %es:%di -> parameter block; nothing from the stack
+ * Out     %ax = 0 or 1
+ * Keeps   all other registers, flags, GDTR, IDTR, A20; FPU and SSE state is never touched
+ * Stack   2 bytes of the caller's
+ */
+        .globl  rm_entry
+rm_entry:
+        pushfw
+        cli
+        lock btsw $0, %cs:api_busy
+        jc      rm_busy
+        movw    %bx, %cs:exchange_opcode
+        movw    %di, %cs:exchange_block
+        movw    %es, %cs:exchange_block + 2
+        movl    %ebp, %cs:caller_ebp
+        jmp     api_entered
+
+/*
+ * sp_entry: !PXE EntryPointSP (PXE 2.1, "!PXE Structure").
+ * Mode    16-bit real mode; far call
+ * In      0(%sp) return ip:cs   4(%sp) opcode   6(%sp) offset and 8(%sp) segment of the parameter block
+ * Out, Keeps, Stack   as rm_entry; the caller drops its arguments
+ */
+        .globl  sp_entry
+sp_entry:
+        pushfw
+        cli
+        lock btsw $0, %cs:api_busy
+        jc      sp_busy
+        movl    %ebp, %cs:caller_ebp
+        movw    %sp, %bp
+        pushw   6(%bp)
+        popw    %cs:exchange_opcode
+        pushl   8(%bp)
+        popl    %cs:exchange_block
+
+api_entered:
+        movl    %eax, %cs:caller_eax
+        smsww   %ax
+        testb   $1, %al                 /* protected or V86 mode: long mode is out of reach */
+        jnz     api_protected
+        cld
+        movl    %ebx, %cs:caller_ebx
+        movl    %ecx, %cs:caller_ecx
+        movl    %edx, %cs:caller_edx
+        movl    %esi, %cs:caller_esi
+        movl    %edi, %cs:caller_edi
+        movl    %esp, %cs:caller_esp
+        movw    %ds, %cs:caller_ds
+        movw    %cs, %ax
+        movw    %ax, %ds
+        movw    %ss, caller_ss
+        movw    %es, caller_es
+        movw    %fs, caller_fs
+        movw    %gs, caller_gs
+        movw    %ax, %ss
+        movl    $resident_stack_top, %esp
+        movw    ${FUNCTION_API}, exchange_function
+        movw    ${API_FAILURE}, exchange_ax
+        movw    $1f, core_return
+        jmp     core_call
+1:      cmpw    ${RESULT_START_NBP}, exchange_result
+        je      start_nbp               /* RESTART_TFTP does not return */
+        movw    caller_gs, %gs
+        movw    caller_fs, %fs
+        movw    caller_es, %es
+        movw    caller_ss, %ss
+        movl    caller_esp, %esp
+        movl    caller_ebp, %ebp
+        movl    caller_edi, %edi
+        movl    caller_esi, %esi
+        movl    caller_edx, %edx
+        movl    caller_ecx, %ecx
+        movl    caller_ebx, %ebx
+        movl    caller_eax, %eax
+        movw    exchange_ax, %ax
+        movw    caller_ds, %ds
+        movw    $0, %cs:api_busy
+        popfw
+        lretw
+
+/* api_protected: only the status can be given: PXENV_STATUS_NOT_AVAILABLE_IN_PMODE. */
+api_protected:
+        movl    %cs:caller_eax, %eax
+        movl    %cs:caller_ebp, %ebp
+        pushw   %ds
+        pushw   %bx
+        lds    %cs:exchange_block, %bx
+        movw    ${STATUS_NOT_IN_PMODE}, (%bx)
+        popw    %bx
+        popw    %ds
+        movw    $0, %cs:api_busy
+        jmp     api_failed
+
+/* rm_busy, sp_busy: somebody calls from an interrupt handler while the core works. Answered without the core. */
+rm_busy:
+        movw    ${API_FAILURE}, %es:(%di)
+        jmp     api_failed
+sp_busy:
+        pushw   %bp
+        pushw   %bx
+        pushw   %ds
+        movw    %sp, %bp
+        lds    6 + 8(%bp), %bx
+        movw    ${API_FAILURE}, (%bx)
+        popw    %ds
+        popw    %bx
+        popw    %bp
+api_failed:
+        movw    ${API_FAILURE}, %ax
+        popfw
+        lretw

@@ -1,0 +1,139 @@
+/*
+ * The resident block: what stays in base memory while the PXE API is there. One segment for code, data and stacks.
+ *
+ * Filled at BEV: the image is copied from the ROM, the rest starts as zero. Rust knows the exchange area as
+ * `entry::resident::Exchange`; its field offsets come in as constants.
+ */
+        .section .resident.header, "awx"
+        .code16
+resident_start:
+        jmp     rm_entry                /* one loader calls the UNDI code segment at offset 0, whatever PXENV+ says */
+
+        .balign 32
+        .globl  resident_pxenv
+resident_pxenv:                         /* PXENV+, written when the API comes up */
+        .skip   44
+        .balign 32
+        .globl  resident_bang_pxe
+resident_bang_pxe:                      /* !PXE, likewise */
+        .skip   88
+
+        .balign 8
+        .globl  resident_exchange
+resident_exchange:
+        .skip   {EXCHANGE_SIZE}
+
+        .set    exchange_function, resident_exchange + {FUNCTION}
+        .set    exchange_result, resident_exchange + {RESULT}
+        .set    exchange_opcode, resident_exchange + {OPCODE}
+        .set    exchange_block, resident_exchange + {BLOCK}
+        .set    exchange_ax, resident_exchange + {AX}
+        .set    exchange_bios, resident_exchange + {BIOS}
+        .set    exchange_old_int15, resident_exchange + {OLD_INT15}
+        .set    exchange_old_int1a, resident_exchange + {OLD_INT1A}
+        .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
+        .set    exchange_hidden, resident_exchange + {HIDDEN}
+
+/* Descriptors; the bases of the 16-bit ones are the block's, filled in by resident_boot. */
+        .balign 8
+resident_gdt:
+        .quad   0
+        .set    CODE64, 0x08
+        .quad   0x00209b0000000000
+        .set    DATA_FLAT, 0x10
+        .quad   0x00cf93000000ffff
+        .set    CODE16, 0x18
+resident_code16:
+        .quad   0x00009b000000ffff
+        .set    DATA16, 0x20
+resident_data16:
+        .quad   0x000093000000ffff
+resident_gdt_end:
+resident_gdtr:
+        .word   resident_gdt_end - resident_gdt - 1
+resident_gdt_base:
+        .long   resident_gdt            /* plus the block's linear address */
+
+        .balign 4
+long_target:                            /* far pointer to long_start */
+        .long   long_start              /* plus the block's linear address */
+        .word   CODE64
+resume_rsp:                             /* the core's stack while it waits for the BIOS; 0 otherwise */
+        .quad   0
+page_tables:                            /* physical address of the core's PML4 */
+        .long   0
+
+/* What real mode looked like at the last switch to long mode. */
+saved_cr0:
+        .long   0
+saved_cr3:
+        .long   0
+saved_cr4:
+        .long   0
+saved_efer:
+        .long   0
+saved_gdtr:
+        .skip   6
+saved_idtr:
+        .skip   6
+saved_a20:                              /* 1: it was off */
+        .word   0
+saved_sp:
+        .word   0
+
+/* The caller of the API. */
+caller_eax:
+        .long   0
+caller_ebx:
+        .long   0
+caller_ecx:
+        .long   0
+caller_edx:
+        .long   0
+caller_esi:
+        .long   0
+caller_edi:
+        .long   0
+caller_ebp:
+        .long   0
+caller_esp:
+        .long   0
+caller_ss:
+        .word   0
+caller_ds:
+        .word   0
+caller_es:
+        .word   0
+caller_fs:
+        .word   0
+caller_gs:
+        .word   0
+
+/* The BIOS that called the BEV. */
+bios_esp:
+        .long   0
+bios_ss:
+        .word   0
+
+api_busy:                               /* bit 0: the core is working for somebody */
+        .word   0
+core_return:                            /* where real mode goes on when the core is done */
+        .word   0
+
+        .section .resident.bss, "aw", @nobits
+        .balign 16
+        .globl  resident_cached
+resident_cached:                        /* the three packets of GET_CACHED_INFO */
+        .skip   3 * 1260
+        .balign 16
+        .globl  resident_frame
+resident_frame:                         /* one received frame */
+        .skip   1514
+        .balign 16
+resident_stack:                         /* ours, in real mode: BIOS calls of the core */
+        .skip   2048
+resident_stack_top:
+        .globl  resident_nbp_stack, resident_nbp_stack_top
+resident_nbp_stack:                     /* the boot program's; PXE 2.1 wants 1.5 KiB free */
+        .skip   2560
+resident_nbp_stack_top:

@@ -1,0 +1,82 @@
+/*
+ * The option ROM's header, PnP expansion header, PCI data structure and strings.
+ * Sources: PnP BIOS 1.0a, "Option ROM Header" and "Expansion Header for Plug and Play"; PCI Firmware 3.0, "PCI Data
+ * Structure"; BIOS Boot Specification 1.01 (BEV).
+ *
+ * romtool fills in what is known only after packing: sizes and checksums.
+ */
+        .section .rom.header, "awx"
+        .code16
+rom_start:
+        .byte 0x55, 0xaa
+rom_blocks:                             /* size in units of 512 bytes; lowered by init */
+        .byte 0
+        jmp rom_init                    /* offset 3: init vector */
+        .org rom_start + 0x06
+rom_checksum:                           /* makes all bytes of the ROM sum to 0 */
+        .byte 0
+        .org rom_start + 0x16
+        .word 0                         /* UNDI ROM ID: none, the card has no PCI identity to match */
+        .word pcir - rom_start
+        .word pnp - rom_start
+
+        .balign 4
+pcir:
+        .ascii "PCIR"
+        .word 0xffff                    /* vendor and device: none, VMBus is not PCI */
+        .word 0xffff
+        .word 0
+        .word pcir_end - pcir
+        .byte 0                         /* revision: PCI 2.x, the image runs where it is */
+        .byte 0x00, 0x00, 0x02          /* class: network controller, Ethernet */
+pcir_blocks:
+        .word 0                         /* image length in units of 512 bytes */
+        .word 1                         /* revision level of the code */
+        .byte 0                         /* code type: x86, PC-AT */
+        .byte 0x80                      /* the last image */
+        .word 0
+pcir_end:
+
+        .balign 16
+pnp:
+        .ascii "$PnP"
+        .byte 1                         /* revision */
+        .byte 2                         /* length in units of 16 bytes */
+        .word 0                         /* no further header */
+        .byte 0
+        .byte 0                         /* checksum of the header */
+        .long 0                         /* device identifier: none */
+        .word rom_manufacturer - rom_start
+        .word rom_product - rom_start
+        .byte 0x02, 0x00, 0x00          /* device type: network controller, Ethernet */
+        .byte 0xe4                      /* writes itself during init; may be shadowed and cached; initial program load */
+        .word 0                         /* BCV */
+        .word 0                         /* disconnect vector */
+        .word rom_bev - rom_start
+        .word 0
+        .word 0                         /* no static resource information */
+
+/* What romtool finds and patches. */
+        .balign 4
+rom_table:
+        .asciz "hvpxe"
+        .word 1                         /* version of this table */
+        .word rom_checksum - rom_start
+        .word pcir_blocks - rom_start
+        .word pnp - rom_start
+rom_settings:                           /* bit 0: leave PMM alone, as on a BIOS without it */
+        .word 0
+rom_packed_size:                        /* bytes of payload behind rom_payload */
+        .long 0
+
+rom_manufacturer:
+        .asciz "hvpxe project"
+rom_product:
+        .ascii "hvpxe "
+        rom_version
+        .asciz " (Hyper-V network)"
+
+/* Written during init, while the ROM is still writable. */
+        .balign 4
+rom_block:                              /* physical address of the core's block; 0: not taken */
+        .long 0

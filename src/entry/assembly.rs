@@ -1,0 +1,61 @@
+//! The assembly, with the numbers that it shares with Rust.
+//!
+//! One block, so that the macros and symbols of one file are known in the next.
+
+use super::resident::layout_for_assembly as layout;
+use super::resident::{Function, RESULT_FAILED, RESULT_START_NBP};
+
+/// The core's stack in long mode, in bytes (policy).
+const CORE_STACK_SIZE: usize = 96 * 1024;
+
+/// `PXENV_EXIT_FAILURE` and `PXENV_STATUS_FAILURE` (PXE 2.1), for callers that can't be let into the core.
+const API_FAILURE: u16 = 1;
+/// `PXENV_STATUS_NOT_AVAILABLE_IN_PMODE` (PXE 2.1).
+const STATUS_NOT_IN_PMODE: u16 = 0xa2;
+
+core::arch::global_asm!(
+    concat!(".macro rom_version\n.ascii \"", env!("CARGO_PKG_VERSION"), "\"\n.endm\n"),
+    include_str!("../../asm/rom_header.s"),
+    include_str!("../../asm/a20.s"),
+    include_str!("../../asm/init.s"),
+    include_str!("../../asm/unpack.s"),
+    include_str!("../../asm/bev.s"),
+    include_str!("../../asm/bev_block.s"),
+    include_str!("../../asm/resident.s"),
+    include_str!("../../asm/mode.s"),
+    include_str!("../../asm/bios_call.s"),
+    include_str!("../../asm/pxe_entry.s"),
+    include_str!("../../asm/hooks.s"),
+    include_str!("../../asm/exception.s"),
+    EXCHANGE_SIZE = const layout::EXCHANGE_SIZE,
+    FUNCTION = const layout::FUNCTION,
+    RESULT = const layout::RESULT,
+    OPCODE = const layout::OPCODE,
+    BLOCK = const layout::BLOCK,
+    AX = const layout::AX,
+    CORE_BLOCK = const layout::CORE_BLOCK,
+    OLD_INT15 = const layout::OLD_INT15,
+    OLD_INT1A = const layout::OLD_INT1A,
+    HIDDEN = const layout::HIDDEN,
+    BIOS = const layout::BIOS,
+    BIOS_EAX = const layout::BIOS_EAX,
+    BIOS_EBX = const layout::BIOS_EBX,
+    BIOS_ECX = const layout::BIOS_ECX,
+    BIOS_EDX = const layout::BIOS_EDX,
+    BIOS_ESI = const layout::BIOS_ESI,
+    BIOS_EDI = const layout::BIOS_EDI,
+    BIOS_EBP = const layout::BIOS_EBP,
+    BIOS_ES = const layout::BIOS_ES,
+    BIOS_DS = const layout::BIOS_DS,
+    BIOS_FLAGS = const layout::BIOS_FLAGS,
+    BIOS_VECTOR = const layout::BIOS_VECTOR,
+    FUNCTION_BOOT = const Function::Boot as u16,
+    FUNCTION_API = const Function::Api as u16,
+    FUNCTION_NBP_RETURNED = const Function::NbpReturned as u16,
+    RESULT_START_NBP = const RESULT_START_NBP,
+    RESULT_FAILED = const RESULT_FAILED,
+    API_FAILURE = const API_FAILURE,
+    STATUS_NOT_IN_PMODE = const STATUS_NOT_IN_PMODE,
+    CORE_STACK_SIZE = const CORE_STACK_SIZE,
+    options(att_syntax),
+);

@@ -1,0 +1,87 @@
+//! [`Machine`] on the BIOS.
+
+use super::resident::{self, BiosRegisters};
+use super::{Rom, bios, hooks, memory, smbios};
+use crate::arch::{cpu, debug_port};
+use crate::hv::Hypervisor;
+use crate::machine::{Key, Machine, ResidentLayout};
+use crate::time::Ticks100ns;
+
+/// BDA, base memory in KiB.
+const BDA_BASE_MEMORY: u32 = 0x413;
+
+/// INT 10h AH=0Eh, teletype output, page 0, light grey where the mode is graphical.
+const TELETYPE: u32 = 0x0e00;
+const LIGHT_GREY: u32 = 0x0007;
+/// INT 16h AH=01h: is a key waiting? ZF set when not. AH=00h: take it; AH = scan code, AL = ASCII.
+const KEY_WAITING: u32 = 0x0100;
+const KEY_TAKE: u32 = 0x0000;
+
+impl Machine for Rom {
+    fn now(&self) -> Ticks100ns {
+        Hypervisor::now(self)
+    }
+
+    fn idle(&self) {
+        bios::interrupt_window();
+    }
+
+    fn print(&self, text: &str) {
+        debug_port::write(text.as_bytes());
+        for character in text.bytes() {
+            if character == b'\n' {
+                teletype(b'\r');
+            }
+            teletype(character);
+        }
+    }
+
+    fn key(&self) -> Option<Key> {
+        let waiting = bios::call(bios::KEYBOARD, BiosRegisters { eax: KEY_WAITING, ..BiosRegisters::default() });
+        if waiting.flags & bios::ZERO != 0 {
+            return None;
+        }
+        let key = bios::call(bios::KEYBOARD, BiosRegisters { eax: KEY_TAKE, ..BiosRegisters::default() });
+        let (scan_code, ascii) = ((key.eax >> 8) as u8, key.eax as u8);
+        Some(match (scan_code, ascii) {
+            (_, 0x1b | 0x03) => Key::Cancel,
+            (_, b'\r') => Key::Enter,
+            (0x42, 0) => Key::F8,
+            (0x48, 0 | 0xe0) => Key::Up,
+            (0x50, 0 | 0xe0) => Key::Down,
+            (_, ascii) => Key::Other(ascii),
+        })
+    }
+
+    fn random(&self) -> u32 {
+        // The low bits of the time-stamp counter at the moments of network traffic and key presses; mixed so that
+        // neighbouring values differ everywhere (multiplication by 2^32 divided by the golden ratio).
+        let stamp = cpu::time_stamp();
+        (stamp as u32 ^ (stamp >> 32) as u32).wrapping_mul(0x9e37_79b9).rotate_left(13)
+    }
+
+    fn system_uuid(&self) -> Option<[u8; 16]> {
+        smbios::system_uuid()
+    }
+
+    fn base_memory_kib(&self) -> u16 {
+        memory::read_low(BDA_BASE_MEMORY) as u16
+    }
+
+    fn resident(&self) -> ResidentLayout {
+        resident::layout()
+    }
+
+    fn hook_interrupts(&self) {
+        hooks::install();
+    }
+
+    fn unhook_interrupts(&self) -> bool {
+        hooks::remove()
+    }
+}
+
+fn teletype(character: u8) {
+    let registers = BiosRegisters { eax: TELETYPE | u32::from(character), ebx: LIGHT_GREY, ..BiosRegisters::default() };
+    bios::call(bios::VIDEO, registers);
+}

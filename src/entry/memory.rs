@@ -1,0 +1,170 @@
+//! [`PhysMem`] on the real machine: RAM below 4 GiB, mapped one to one, minus what is ours.
+
+use core::ops::Range;
+use core::ptr;
+
+use heapless::Vec;
+
+use super::resident::{self, BiosRegisters, Resident};
+use super::{Rom, bios};
+use crate::error::Error;
+use crate::mem::PhysMem;
+use crate::mem::single::Single;
+
+/// End of the first megabyte: below it, upper memory blocks may be RAM that no memory map mentions.
+const FIRST_MEGABYTE: u64 = 0x10_0000;
+/// RAM regions that we remember (policy); a machine with more loses the use of the rest as a download target.
+const MAX_REGIONS: usize = 16;
+/// "SMAP", E820 type 1, and the size of an entry (ACPI, "System Address Map Interfaces").
+const SMAP: u32 = 0x534d_4150;
+const E820_RAM: u32 = 1;
+const E820_ENTRY: usize = 20;
+/// Calls of E820 at most (policy): a BIOS that never ends its list.
+const MAX_E820_CALLS: usize = 128;
+
+/// RAM between 1 MiB and 4 GiB, from the BIOS's memory map.
+static EXTENDED_RAM: Single<Vec<Range<u64>, MAX_REGIONS>> = Single::new(Vec::new());
+
+// linker.ld: the first and the last byte of the core's block, and the size of the block as a number.
+unsafe extern "C" {
+    static CORE: u8;
+    static pool_end: u8;
+}
+
+/// Physical address of the core's block.
+pub fn block_start() -> u32 {
+    Resident::read(|exchange| exchange.core_block)
+}
+
+/// Physical address of an object in the core's block.
+pub fn physical(address: usize) -> u32 {
+    block_start() + (address - (&raw const CORE).addr()) as u32
+}
+
+fn block() -> Range<u64> {
+    let start = u64::from(block_start());
+    start..start + ((&raw const pool_end).addr() - (&raw const CORE).addr()) as u64
+}
+
+/// The core's block if no memory map says that it is taken (no PMM), as the INT 15h hook wants it: (start, end) or zeroes.
+pub fn hidden_block() -> [u32; 2] {
+    let block = block();
+    let mapped_as_ram =
+        EXTENDED_RAM.borrow().iter().find(|region| region.start < block.end && block.start < region.end).cloned();
+    mapped_as_ram.map_or([0; 2], |region| [block.start as u32, region.end as u32])
+}
+
+/// Reads the BIOS's memory map. Only from BEV time on: some BIOSes fail when asked during POST.
+pub fn learn_map() {
+    let mut regions = EXTENDED_RAM.borrow();
+    regions.clear();
+    let buffer = resident::layout().frame;
+    let mut continuation = 0;
+    for _ in 0..MAX_E820_CALLS {
+        let registers = BiosRegisters {
+            eax: 0xe820,
+            ebx: continuation,
+            ecx: E820_ENTRY as u32,
+            edx: SMAP,
+            edi: buffer.into(),
+            es: resident::layout().segment,
+            ds: resident::layout().segment,
+            ..BiosRegisters::default()
+        };
+        let answer = bios::call(bios::SYSTEM, registers);
+        if answer.flags & bios::CARRY != 0 || answer.eax != SMAP {
+            break;
+        }
+        let mut entry = [0; E820_ENTRY];
+        copy_out(resident::linear(buffer), &mut entry);
+        let quad = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| entry[at + i]));
+        let (start, end) = (quad(0).max(FIRST_MEGABYTE), quad(0).saturating_add(quad(8)).min(1 << 32));
+        if entry[16..] == E820_RAM.to_le_bytes() && start < end {
+            // A full table costs the caller a download target, no more.
+            let _ = regions.push(start..end);
+        }
+        continuation = answer.ebx;
+        if continuation == 0 {
+            break;
+        }
+    }
+}
+
+fn is_ram(range: &Range<u64>) -> bool {
+    range.end <= FIRST_MEGABYTE
+        || EXTENDED_RAM.borrow().iter().any(|region| region.start <= range.start && range.end <= region.end)
+}
+
+fn overlaps(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// True for the parts of the resident block that clients may write through the API.
+fn is_client_writable(range: &Range<u64>) -> bool {
+    let layout = resident::layout();
+    let parts = [(layout.cached[0], 3 * 1260), (layout.frame, 1514), (layout.stack, layout.stack_size)];
+    parts.iter().any(|&(offset, size)| {
+        let start = u64::from(resident::linear(offset));
+        start <= range.start && range.end <= start + u64::from(size)
+    })
+}
+
+fn copy_out(linear: u32, into: &mut [u8]) {
+    // SAFETY: 0-4 GiB are mapped one to one (asm/unpack.s). The callers have seen that the range is RAM, or it is ours in
+    // base memory; `into` is in the core's block at another address.
+    unsafe {
+        ptr::copy_nonoverlapping(ptr::with_exposed_provenance(linear as usize), into.as_mut_ptr(), into.len());
+    }
+}
+
+fn copy_in(linear: u32, from: &[u8]) {
+    // SAFETY: as in `copy_out`; the callers keep out of the core's block and of the resident block's code and variables.
+    unsafe {
+        ptr::copy_nonoverlapping(from.as_ptr(), ptr::with_exposed_provenance_mut(linear as usize), from.len());
+    }
+}
+
+/// Reads a doubleword of the interrupt table or the BIOS data area.
+pub fn read_low(linear: u32) -> u32 {
+    let mut bytes = [0; 4];
+    copy_out(linear, &mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+/// Writes a doubleword of the interrupt table or the BIOS data area.
+pub fn write_low(linear: u32, value: u32) {
+    copy_in(linear, &value.to_le_bytes());
+}
+
+/// Copies from firmware tables, which may lie in memory that no map calls RAM. The caller bounds `linear` by what the
+/// table's specification allows.
+pub fn read_firmware(linear: u32, into: &mut [u8]) {
+    copy_out(linear, into);
+}
+
+impl PhysMem for Rom {
+    fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
+        let range = u64::from(linear)..u64::from(linear) + into.len() as u64;
+        if !is_ram(&range) || overlaps(&range, &block()) {
+            return Err(Error::InvalidParameter);
+        }
+        copy_out(linear, into);
+        Ok(())
+    }
+
+    fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error> {
+        let range = u64::from(linear)..u64::from(linear) + from.len() as u64;
+        let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
+        if !is_ram(&range) || overlaps(&range, &block()) || (overlaps(&range, &resident) && !is_client_writable(&range))
+        {
+            return Err(Error::InvalidParameter);
+        }
+        copy_in(linear, from);
+        Ok(())
+    }
+
+    fn write_resident(&self, offset: u16, from: &[u8]) {
+        assert!(usize::from(offset) + from.len() <= usize::from(resident::layout().size));
+        copy_in(resident::linear(offset), from);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the assembly calls, and the one static that holds the PXE services.
+//!
+//! asm/mode.s enters [`core_entry`] in long mode, on the core's own stack, with interrupts off. The rest of the module is
+//! this machine's implementation of the core's seams: [`Rom`] is the handle that implements
+//! [`Hypervisor`](crate::hv::Hypervisor), [`Machine`](crate::machine::Machine) and [`PhysMem`](crate::mem::PhysMem).
+#![allow(unsafe_code, reason = "symbols and memory that asm/ and linker.ld define; see each SAFETY note")]
+
+mod assembly;
+mod bios;
+mod exception;
+mod hooks;
+mod hypervisor;
+mod machine;
+mod memory;
+mod resident;
+mod smbios;
+
+use crate::log;
+use crate::mem::SegOff;
+use crate::mem::single::Single;
+use crate::owner::NetDevice;
+use crate::pxe::{Api, BootOutcome, Residency, State, Then};
+
+use resident::{Exchange, Function, Resident};
+
+/// A handle on the machine that the ROM runs on. Empty: there is one machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Rom(());
+
+/// What the PXE services remember between calls.
+static STATE: Single<State> = Single::new(State::new());
+/// The card of the running boot; made anew by each boot attempt.
+static NIC: Single<Option<NetDevice<Rom>>> = Single::new(None);
+
+/// Does what `exchange.function` says and leaves the answer in the exchange area.
+///
+/// Called by asm/mode.s alone, with the address of the resident block's exchange area.
+#[unsafe(no_mangle)]
+extern "C" fn core_entry(exchange: *mut Exchange) {
+    resident::locate(exchange);
+    let rom = Rom(());
+    let function = resident::function();
+    if function == Some(Function::Boot) {
+        exception::install();
+        memory::learn_map();
+        hypervisor::detect();
+        *NIC.borrow() = Some(NetDevice::new(rom));
+        log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
+    }
+    let (mut state, mut nic) = (STATE.borrow(), NIC.borrow());
+    let result = match (function, nic.as_mut()) {
+        (Some(function), Some(nic)) => serve(function, Api::new(&mut state, nic, rom, rom)),
+        _ => resident::RESULT_FAILED,
+    };
+    Resident::update(|exchange| exchange.result = result);
+}
+
+fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom>) -> u16 {
+    match function {
+        Function::Boot => match services.boot() {
+            BootOutcome::StartNbp => resident::RESULT_START_NBP,
+            BootOutcome::ReturnToBios => leave(Residency::Free),
+        },
+        Function::Api => {
+            let (opcode, [offset, segment]) = Resident::read(|exchange| (exchange.opcode, exchange.block));
+            let outcome = services.call(opcode, SegOff { offset, segment });
+            Resident::update(|exchange| exchange.ax = outcome.ax);
+            match outcome.then {
+                Then::Return => resident::RESULT_DONE,
+                Then::StartNbp => resident::RESULT_START_NBP,
+            }
+        }
+        Function::NbpReturned => {
+            let verdict = Resident::read(|exchange| exchange.ax);
+            leave(services.nbp_returned(verdict))
+        }
+    }
+}
+
+/// Tells asm/bev.s whether the resident block may go.
+fn leave(residency: Residency) -> u16 {
+    let keep = residency == Residency::Keep || hooks::installed();
+    Resident::update(|exchange| exchange.ax = keep.into());
+    resident::RESULT_DONE
+}

@@ -1,0 +1,222 @@
+//! The resident block in base memory (asm/resident.s), seen from the core.
+
+use core::mem::offset_of;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use static_assertions::const_assert_eq;
+
+use crate::machine::ResidentLayout;
+
+/// `exchange.result`: return to the caller.
+pub const RESULT_DONE: u16 = 0;
+/// `exchange.result`: enter the boot program at 0000:7C00.
+pub const RESULT_START_NBP: u16 = 1;
+/// `exchange.result`: the core could not work.
+pub const RESULT_FAILED: u16 = 2;
+
+/// What real mode asks for, in `exchange.function`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Function {
+    /// The BEV: boot from the network.
+    Boot = 1,
+    /// A call of the PXE API: `opcode`, `block`; answer in `ax`.
+    Api = 2,
+    /// The boot program returned; its verdict is in `ax`. Answer in `ax`: 0 when the resident block may go.
+    NbpReturned = 3,
+}
+
+/// Registers of a BIOS call, both ways (asm/bios_call.s).
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct BiosRegisters {
+    /// Register of the same name.
+    pub eax: u32,
+    /// Register of the same name.
+    pub ebx: u32,
+    /// Register of the same name.
+    pub ecx: u32,
+    /// Register of the same name.
+    pub edx: u32,
+    /// Register of the same name.
+    pub esi: u32,
+    /// Register of the same name.
+    pub edi: u32,
+    /// Register of the same name.
+    pub ebp: u32,
+    /// Register of the same name.
+    pub es: u16,
+    /// Register of the same name.
+    pub ds: u16,
+    /// Flags as the BIOS left them; out only.
+    pub flags: u16,
+    /// Interrupt number; 0 opens a window for hardware interrupts instead.
+    pub vector: u16,
+}
+const_assert_eq!(size_of::<BiosRegisters>(), 36);
+
+/// The area through which real mode and the core talk. asm/resident.s takes its layout from here.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Exchange {
+    /// A [`Function`].
+    pub function: u16,
+    /// One of the `RESULT` constants.
+    pub result: u16,
+    /// PXE opcode.
+    pub opcode: u16,
+    /// Result of an API call, or the boot program's verdict.
+    pub ax: u16,
+    /// Offset and segment of the caller's parameter block.
+    pub block: [u16; 2],
+    /// Physical address of the core's block.
+    pub core_block: u32,
+    /// Vectors that were there before our hooks, as they lie in the interrupt table.
+    pub old_int15: u32,
+    /// Likewise.
+    pub old_int1a: u32,
+    /// Memory that the INT 15h hook hides, as (start, end) in linear addresses: base memory, the core's block; 0: none.
+    pub hidden: [[u32; 2]; 2],
+    /// Registers of a BIOS call.
+    pub bios: BiosRegisters,
+}
+
+// Where asm/resident.s puts things: addresses of these symbols are offsets in the resident segment.
+unsafe extern "C" {
+    static resident_exchange: u8;
+    static resident_pxenv: u8;
+    static resident_bang_pxe: u8;
+    static resident_cached: u8;
+    static resident_frame: u8;
+    static resident_nbp_stack: u8;
+    static resident_nbp_stack_top: u8;
+    static resident_end: u8;
+    static rm_entry: u8;
+    static sp_entry: u8;
+    static int15_hook: u8;
+    static int1a_hook: u8;
+    static core_done: u8;
+}
+
+macro_rules! offset {
+    ($symbol:ident) => {
+        (&raw const $symbol).addr() as u16
+    };
+}
+
+/// Linear address of the exchange area; 0 before the first entry.
+static EXCHANGE: AtomicU32 = AtomicU32::new(0);
+
+/// Notes where this boot's resident block is. `exchange` is what asm/mode.s hands in: below 640 KiB, mapped one to one.
+pub fn locate(exchange: *mut Exchange) {
+    EXCHANGE.store(exchange.addr() as u32, Ordering::Relaxed);
+}
+
+/// Linear address of `offset` in the resident block.
+pub fn linear(offset: u16) -> u32 {
+    EXCHANGE.load(Ordering::Relaxed) - u32::from(offset!(resident_exchange)) + u32::from(offset)
+}
+
+/// What real mode asks for.
+pub fn function() -> Option<Function> {
+    match Resident::read(|exchange| exchange.function) {
+        1 => Some(Function::Boot),
+        2 => Some(Function::Api),
+        3 => Some(Function::NbpReturned),
+        _ => None,
+    }
+}
+
+/// Where asm/exception.s goes on when the core has failed.
+pub fn core_done_address() -> u64 {
+    u64::from(linear(offset!(core_done)))
+}
+
+/// The entry of our INT 15h handler, as it stands in the interrupt table.
+pub fn int15_vector() -> u32 {
+    vector(offset!(int15_hook))
+}
+
+/// The entry of our INT 1Ah handler.
+pub fn int1a_vector() -> u32 {
+    vector(offset!(int1a_hook))
+}
+
+fn vector(offset: u16) -> u32 {
+    u32::from(segment()) << 16 | u32::from(offset)
+}
+
+fn segment() -> u16 {
+    (linear(0) >> 4) as u16
+}
+
+/// Where PXE clients find things.
+pub fn layout() -> ResidentLayout {
+    let cached = offset!(resident_cached);
+    ResidentLayout {
+        segment: segment(),
+        size: offset!(resident_end),
+        pxenv: offset!(resident_pxenv),
+        bang_pxe: offset!(resident_bang_pxe),
+        rm_entry: offset!(rm_entry),
+        sp_entry: offset!(sp_entry),
+        cached: [cached, cached + 1260, cached + 2 * 1260],
+        frame: offset!(resident_frame),
+        stack: offset!(resident_nbp_stack),
+        stack_size: offset!(resident_nbp_stack_top) - offset!(resident_nbp_stack),
+    }
+}
+
+/// Access to the exchange area.
+pub struct Resident;
+
+impl Resident {
+    /// Reads from the exchange area.
+    pub fn read<R>(look: impl FnOnce(&Exchange) -> R) -> R {
+        // SAFETY: `locate` ran first thing in `core_entry`; the area is 4-byte aligned (asm/resident.s), mapped one to
+        // one, and in base memory that the BEV reserved. A copy is made, so no reference to shared memory outlives it.
+        let exchange = unsafe { ptr::with_exposed_provenance::<Exchange>(Self::address()).read_volatile() };
+        look(&exchange)
+    }
+
+    /// Changes fields of the exchange area.
+    pub fn update(change: impl FnOnce(&mut Exchange)) {
+        let mut exchange = Self::read(|exchange| *exchange);
+        change(&mut exchange);
+        // SAFETY: as in `read`; real mode does not run meanwhile.
+        unsafe { ptr::with_exposed_provenance_mut::<Exchange>(Self::address()).write_volatile(exchange) };
+    }
+
+    fn address() -> usize {
+        EXCHANGE.load(Ordering::Relaxed) as usize
+    }
+}
+
+/// Offsets and sizes for asm/resident.s.
+pub mod layout_for_assembly {
+    use super::{BiosRegisters, Exchange, offset_of};
+
+    pub const EXCHANGE_SIZE: usize = size_of::<Exchange>();
+    pub const FUNCTION: usize = offset_of!(Exchange, function);
+    pub const RESULT: usize = offset_of!(Exchange, result);
+    pub const OPCODE: usize = offset_of!(Exchange, opcode);
+    pub const BLOCK: usize = offset_of!(Exchange, block);
+    pub const AX: usize = offset_of!(Exchange, ax);
+    pub const CORE_BLOCK: usize = offset_of!(Exchange, core_block);
+    pub const OLD_INT15: usize = offset_of!(Exchange, old_int15);
+    pub const OLD_INT1A: usize = offset_of!(Exchange, old_int1a);
+    pub const HIDDEN: usize = offset_of!(Exchange, hidden);
+    pub const BIOS: usize = offset_of!(Exchange, bios);
+    pub const BIOS_EAX: usize = offset_of!(BiosRegisters, eax);
+    pub const BIOS_EBX: usize = offset_of!(BiosRegisters, ebx);
+    pub const BIOS_ECX: usize = offset_of!(BiosRegisters, ecx);
+    pub const BIOS_EDX: usize = offset_of!(BiosRegisters, edx);
+    pub const BIOS_ESI: usize = offset_of!(BiosRegisters, esi);
+    pub const BIOS_EDI: usize = offset_of!(BiosRegisters, edi);
+    pub const BIOS_EBP: usize = offset_of!(BiosRegisters, ebp);
+    pub const BIOS_ES: usize = offset_of!(BiosRegisters, es);
+    pub const BIOS_DS: usize = offset_of!(BiosRegisters, ds);
+    pub const BIOS_FLAGS: usize = offset_of!(BiosRegisters, flags);
+    pub const BIOS_VECTOR: usize = offset_of!(BiosRegisters, vector);
+}
