@@ -13,4 +13,5 @@ pub mod net;
 pub mod nic;
 pub mod pxe;
 pub mod time;
+pub mod vmbus;
 pub mod wire;

@@ -2,6 +2,15 @@
 //!
 //! [`Hypervisor`] is the seam: in the ROM it executes the instructions, in tests it calls the host model.
 
+mod detect;
+mod hypercall;
+mod partition;
+mod synic;
+
+pub use detect::{Features, detect};
+pub use partition::Partition;
+pub use synic::Message;
+
 use crate::mem::SharedMem;
 use crate::time::Ticks100ns;
 

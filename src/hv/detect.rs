@@ -1,0 +1,61 @@
+//! Is there a Hyper-V interface, and does it have what VMBus needs?
+
+use super::Hypervisor;
+use crate::error::Error;
+use crate::wire::hv::{
+    CPUID_HYPERVISOR_PRESENT, HYPERVISOR_CPUID_FEATURES, HYPERVISOR_CPUID_INTERFACE, HYPERVISOR_CPUID_LEAF_RANGE,
+    HYPERVISOR_CPUID_RECOMMENDATIONS, HYPERVISOR_INTERFACE_HV1, HYPERVISOR_MIN_LEAF, MiscFeatures, Privileges,
+    Recommendations, SintMsr,
+};
+
+/// Vector of SINT2 where the host has no polling bit (policy): that of IRQ 13, whose BIOS handler does no harm. iPXE
+/// does the same.
+const HARMLESS_VECTOR: u64 = 0x75;
+
+/// What the hypervisor offers, as far as it changes what we do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    misc: MiscFeatures,
+    recommendations: Recommendations,
+}
+
+impl Features {
+    /// The value of SINT2 with which messages arrive while we poll for them.
+    ///
+    /// Never masked: real hosts hold messages for a masked source back, or lose them (facts 4.3).
+    #[must_use]
+    pub fn polled_sint(self) -> SintMsr {
+        let vector = SintMsr::from_bits_retain(HARMLESS_VECTOR);
+        if self.misc.contains(MiscFeatures::SINT_POLLING) {
+            vector | SintMsr::POLLING
+        } else if self.recommendations.contains(Recommendations::DEPRECATE_AUTO_EOI) {
+            vector
+        } else {
+            vector | SintMsr::AUTO_EOI
+        }
+    }
+}
+
+/// Looks for the interface and for the MSRs of hypercalls and SynIC.
+///
+/// The privileges to post and to signal (EBX 4 and 5) are not asked for: OpenVMM on KVM leaves them clear though both
+/// calls work. A host without VMBus refuses the first post.
+///
+/// # Errors
+/// [`Error::NotHyperV`] without the interface, [`Error::NoVmbus`] without the MSRs.
+pub fn detect<H: Hypervisor>(hv: &H) -> Result<Features, Error> {
+    if hv.cpuid(1).ecx & CPUID_HYPERVISOR_PRESENT == 0
+        || hv.cpuid(HYPERVISOR_CPUID_LEAF_RANGE).eax < HYPERVISOR_MIN_LEAF
+        || hv.cpuid(HYPERVISOR_CPUID_INTERFACE).eax != HYPERVISOR_INTERFACE_HV1
+    {
+        return Err(Error::NotHyperV);
+    }
+    let features = hv.cpuid(HYPERVISOR_CPUID_FEATURES);
+    if !Privileges::from_bits_retain(features.eax).contains(Privileges::SYNIC.union(Privileges::HYPERCALL)) {
+        return Err(Error::NoVmbus);
+    }
+    Ok(Features {
+        misc: MiscFeatures::from_bits_retain(features.edx),
+        recommendations: Recommendations::from_bits_retain(hv.cpuid(HYPERVISOR_CPUID_RECOMMENDATIONS).eax),
+    })
+}

@@ -1,0 +1,3 @@
+//! VMBus: one connection to the host, and channels to its devices.
+
+pub mod ring;
