@@ -1,3 +1,14 @@
 //! VMBus: one connection to the host, and channels to its devices.
 
+mod channel;
+mod connection;
+mod gpadl;
+mod offers;
 pub mod ring;
+mod state;
+
+pub use channel::Channel;
+pub use connection::Connection;
+pub use gpadl::Gpadl;
+pub use offers::{MAX_OFFERS, Offer, Offers};
+pub use state::{Event, IllegalStep, State, step};

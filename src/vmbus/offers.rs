@@ -1,0 +1,102 @@
+//! The network cards that the host offers. Everything else it offers is passed over.
+
+use heapless::Vec;
+
+use crate::wire::vmbus::{CLASS_NETWORK, Guid, OfferChannel};
+
+/// Most network cards that are remembered (policy: Hyper-V allows 8 synthetic ones per machine).
+pub const MAX_OFFERS: usize = 8;
+
+/// What became of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfferState {
+    /// Nothing of ours is in use.
+    Closed,
+    /// A channel of ours is open on it.
+    Open,
+    /// Taken back by the host while a channel was open on it.
+    Rescinded,
+}
+
+/// A channel that the host offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Which device; the same over reconnects.
+    pub instance: Guid,
+    /// Channel id; for this connection only.
+    pub relid: u32,
+    /// Connection id for signals.
+    pub connection_id: u32,
+    pub(super) state: OfferState,
+}
+
+/// The network cards of this connection, in the order of their offers.
+#[derive(Default)]
+pub struct Offers {
+    table: Vec<Offer, MAX_OFFERS>,
+}
+
+impl Offers {
+    /// No offers yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { table: Vec::new() }
+    }
+
+    /// Remembers an offer if it is the primary channel of a network card and there is room.
+    pub(super) fn add(&mut self, message: &OfferChannel) {
+        if message.interface != CLASS_NETWORK || message.subchannel_index != 0 {
+            return;
+        }
+        let offer = Offer {
+            instance: message.instance,
+            relid: message.child_relid.get(),
+            connection_id: message.connection_id.get(),
+            state: OfferState::Closed,
+        };
+        if let Some(known) = self.table.iter_mut().find(|known| known.relid == offer.relid) {
+            *known = offer;
+        } else if self.table.push(offer).is_err() {
+            crate::log::line(format_args!("vmbus: more than {MAX_OFFERS} network cards; the rest is not used"));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+    }
+
+    /// Notes that the host took a channel back; true when we still have it open, and have to close it first.
+    pub(super) fn rescind(&mut self, relid: u32) -> bool {
+        match self.table.iter_mut().find(|offer| offer.relid == relid) {
+            Some(offer) if offer.state != OfferState::Closed => {
+                offer.state = OfferState::Rescinded;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes that a channel is open, or no longer.
+    pub(super) fn set_open(&mut self, relid: u32, open: bool) {
+        if let Some(offer) = self.table.iter_mut().find(|offer| offer.relid == relid)
+            && offer.state != OfferState::Rescinded
+        {
+            offer.state = if open { OfferState::Open } else { OfferState::Closed };
+        }
+    }
+
+    pub(super) fn remove(&mut self, relid: u32) {
+        self.table.retain(|offer| offer.relid != relid);
+    }
+
+    /// The cards that are there, in the order of their offers.
+    pub fn iter(&self) -> impl Iterator<Item = &Offer> {
+        self.table.iter().filter(|offer| offer.state != OfferState::Rescinded)
+    }
+
+    /// True when the host took this channel back, or never offered it.
+    #[must_use]
+    pub fn is_gone(&self, relid: u32) -> bool {
+        !self.iter().any(|offer| offer.relid == relid)
+    }
+}
