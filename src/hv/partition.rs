@@ -96,8 +96,8 @@ impl<H: Hypervisor> Partition<H> {
         }
         if hypercall != ours {
             self.found_hypercall = hypercall;
+            hypercall::fill_trap(&self.pages);
         }
-        hypercall::fill_trap(&self.pages);
         hv.write_msr(HV_X64_MSR_GUEST_OS_ID, GUEST_OS_ID_HVPXE);
         hv.write_msr(HV_X64_MSR_HYPERCALL, ours);
         if hv.read_msr(HV_X64_MSR_HYPERCALL) & HypercallMsr::ENABLE.bits() == 0 {

@@ -218,6 +218,12 @@ impl<H: Hypervisor> Connection<H> {
         }
     }
 
+    /// True while memory waits for the end of the connection.
+    #[must_use]
+    pub fn has_lent(&self) -> bool {
+        !self.lent.is_empty()
+    }
+
     pub(super) fn request<T: IntoBytes + Immutable>(&mut self, message: &T) -> Result<(), Error> {
         self.post(message.as_bytes())
     }

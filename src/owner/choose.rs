@@ -1,0 +1,66 @@
+//! Which of several network cards to use.
+
+use heapless::Vec;
+
+use crate::error::Error;
+use crate::hv::Hypervisor;
+use crate::log;
+use crate::netvsc::Device;
+use crate::vmbus::{Channel, Connection, MAX_OFFERS, Offer};
+use crate::wire::vmbus::Guid;
+
+/// A card that was opened: its number in the order of the offers, its instance, itself.
+pub(super) struct Chosen<H: Hypervisor> {
+    pub index: usize,
+    pub instance: Guid,
+    pub device: Device<H>,
+}
+
+/// Opens the card with this instance if it is still offered; else the first one with a link; else the first one that
+/// opens at all. The message page must be in place.
+///
+/// # Errors
+/// [`Error::NoNic`] without offers; else why the last one didn't open.
+pub(super) fn open_card<H: Hypervisor>(
+    connection: &mut Connection<H>,
+    wanted: Option<Guid>,
+) -> Result<Chosen<H>, Error> {
+    let offers: Vec<Offer, MAX_OFFERS> = connection.offers().iter().copied().collect();
+    if let Some(index) = offers.iter().position(|offer| Some(offer.instance) == wanted) {
+        return open(connection, index, &offers[index]);
+    }
+    let mut result = Err(Error::NoNic);
+    let mut without_link = None;
+    for (index, offer) in offers.iter().enumerate() {
+        match open(connection, index, offer) {
+            Ok(chosen) if chosen.device.link_up() || offers.len() == 1 => return Ok(chosen),
+            Ok(chosen) => {
+                chosen.device.close(connection);
+                without_link = without_link.or(Some(index));
+            }
+            Err(error) => result = Err(error),
+        }
+    }
+    match without_link {
+        Some(index) => open(connection, index, &offers[index]),
+        None => result,
+    }
+}
+
+fn open<H: Hypervisor>(connection: &mut Connection<H>, index: usize, offer: &Offer) -> Result<Chosen<H>, Error> {
+    log::line(format_args!("netvsc: opening network card {index}, channel {}", offer.relid));
+    let result = Channel::open(connection, offer).and_then(|channel| {
+        let mut device = Device::new(channel);
+        match device.start(connection) {
+            Ok(()) => Ok(Chosen { index, instance: offer.instance, device }),
+            Err(error) => {
+                device.close(connection);
+                Err(error)
+            }
+        }
+    });
+    if let Err(error) = &result {
+        log::line(format_args!("netvsc: network card {index} does not open: {error:?}"));
+    }
+    result
+}
