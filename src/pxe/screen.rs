@@ -108,9 +108,9 @@ impl<C: Machine> Progress<C> {
         let done = Kib(self.done);
         match self.total {
             Some(total) => {
-                print(&self.machine, format_args!("\r        {done} of {} KiB, {} KiB/s  ", Kib(total), Kib(rate)));
+                print(&self.machine, format_args!("\r        {done} of {} KiB, {} KiB/s    ", Kib(total), Kib(rate)));
             }
-            None => print(&self.machine, format_args!("\r        {done} KiB, {} KiB/s  ", Kib(rate))),
+            None => print(&self.machine, format_args!("\r        {done} KiB, {} KiB/s    ", Kib(rate))),
         }
     }
 }

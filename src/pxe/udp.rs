@@ -18,7 +18,10 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub(super) fn udp_open(&mut self, block: &Block<M>) -> Answer {
         let open: PxenvUdpOpen = block.read()?;
         self.require_open()?;
+        let now = self.machine.now();
         let stack = &mut self.state.stack;
+        // What the card still holds from before isn't meant for this caller.
+        stack.poll(&mut self.nic, now)?;
         stack.clear_queue();
         if let Some(address) = given(open.src_ip).filter(|&address| address != stack.address()) {
             stack.configure(address, given(stack.mask().octets()), stack.gateway())?;

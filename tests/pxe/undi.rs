@@ -110,6 +110,14 @@ fn failing_to_come_up_is_a_status_not_a_state() {
 }
 
 #[test]
+fn a_card_that_was_lost_comes_back_with_its_filter() {
+    let mut rig = Rig::new();
+    rig.open(4);
+    rig.card.open.set(false);
+    assert_eq!(received(&mut rig), [0, 1, 2, 3]);
+}
+
+#[test]
 fn information_is_that_of_a_polled_ethernet_card() {
     let mut rig = Rig::new();
     rig.succeed(0x03);

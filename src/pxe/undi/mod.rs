@@ -207,13 +207,14 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         self.state.undi.station.unwrap_or_else(|| self.nic.permanent_mac())
     }
 
-    /// Makes the card usable, its receiver off if it wasn't up.
+    /// Makes the card usable: its receiver off if it was down, as it was if the card was lost while open.
     pub(super) fn bring_up(&mut self) -> Result<(), Error> {
-        if self.state.undi.phase < Phase::Initialized || !self.nic.is_open() {
+        if !self.nic.is_open() {
             self.nic.open()?;
-            self.state.undi.phase = Phase::Initialized;
             self.state.undi.forget_traffic();
+            self.apply_filter()?;
         }
+        self.state.undi.phase = self.state.undi.phase.max(Phase::Initialized);
         Ok(())
     }
 
