@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 /// What a build leaves behind.
 #[derive(Clone, Debug)]
 pub struct Products {
+    /// The option ROM.
+    pub rom: PathBuf,
     /// The QEMU plugin.
     pub plugin: PathBuf,
 }
@@ -23,7 +25,7 @@ pub struct Products {
 /// When `rust-src` can't be brought, or a compiler says no.
 pub fn all(workspace: &Workspace) -> Result<Products> {
     rust_src::ensure(workspace)?;
-    Ok(Products { plugin: plugin(workspace)? })
+    Ok(Products { rom: workspace.root.join("dist/hvpxe.rom"), plugin: plugin(workspace)? })
 }
 
 /// Says what was built, and how large it is.

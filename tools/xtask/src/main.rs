@@ -1,10 +1,14 @@
 //! `cargo xtask`: set-up, build, run and test of hvpxe. Start with `cargo xtask run`.
 
+mod boot_tests;
 mod build;
 mod interrupt;
+mod lab;
 mod process;
 mod progress;
+mod run;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +41,24 @@ enum Command {
     Setup,
     /// Build the option ROM and the QEMU plugin.
     Build,
+    /// Boot the ROM in QEMU turned Hyper-V host, with a real boot program over the synthetic network card.
+    ///
+    /// Without options: PXELINUX comes up over the network and shows its prompt; type `ipxe` there to go on to iPXE,
+    /// which drives the card through the ROM. This terminal is the machine's console; Ctrl-A X ends it.
+    ///
+    /// Examples:
+    ///   cargo xtask run --client undionly                 iPXE runs a script fetched by HTTP
+    ///   cargo xtask run --client grub --pcap boot.pcap    GRUB, with a capture for Wireshark
+    ///   cargo xtask run --expect 'boot:'                  exit code 0 as soon as PXELINUX's prompt is there
+    ///   cargo xtask run --net dhcp.fault=silent           what the ROM says without a DHCP server
+    ///   cargo xtask run --set max_vmbus_version=0.0       what it says to a host that refuses every version
+    #[command(verbatim_doc_comment)]
+    Run(run::RunArgs),
+    /// Check everything: format, lints, unit tests, and real boots in QEMU.
+    ///
+    /// The boots run side by side, each in a machine of its own, and each fails if the ROM breaks a rule of the
+    /// Hyper-V interface or of a network protocol on the way. A table shows what passed; the last line counts.
+    Test(test::TestArgs),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +77,8 @@ fn execute(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
         Command::Setup => setup::run(&workspace),
+        Command::Run(args) => run::run(&workspace, args),
+        Command::Test(args) => test::run(&workspace, &args),
         Command::Build => build::report(&build::all(&workspace)?),
     }
 }

@@ -41,6 +41,14 @@ impl Step {
         }
     }
 
+    /// Writes a line above the spinner.
+    pub fn say(&self, line: &str) {
+        match &self.spinner {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     /// Ends the step; `result` is what came of it, in a few words.
     pub fn done(self, result: &str) {
         let elapsed = self.started.elapsed();

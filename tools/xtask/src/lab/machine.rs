@@ -1,0 +1,233 @@
+//! A machine in the lab, and the QEMU command that makes it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::network::Network;
+use crate::setup::qemu::Qemu;
+
+/// What the machine has for a Hyper-V host.
+#[derive(Clone, Debug)]
+pub struct HyperV {
+    /// The QEMU plugin.
+    pub plugin: PathBuf,
+    /// Arguments for it, `key=value`: switches of the host model, and the plugin's own.
+    pub switches: Vec<String>,
+    /// How much the plugin logs to standard error.
+    pub log_level: String,
+    /// Where it writes the frames of the virtual NIC.
+    pub pcap: Option<PathBuf>,
+}
+
+/// A Linux-style kernel that QEMU starts itself instead of a boot device.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The image, for instance `ipxe.lkrn`.
+    pub image: PathBuf,
+    /// Its initial RAM disk; for iPXE, a script.
+    pub initrd: PathBuf,
+}
+
+/// A BIOS machine. Its only NIC is the synthetic one.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// RAM in MiB.
+    pub memory_mib: u32,
+    /// The option ROM, first in the boot order.
+    pub rom: Option<PathBuf>,
+    /// A kernel to start at once.
+    pub kernel: Option<Kernel>,
+    /// A raw disk image, next in the boot order.
+    pub disk: Option<PathBuf>,
+    /// `None`: an ordinary PC.
+    pub hyperv: Option<HyperV>,
+    /// What the NIC is connected to.
+    pub network: Network,
+    /// A window with the screen, instead of the console on the serial port.
+    pub window: bool,
+}
+
+/// The files of one run, in a directory that goes with this value.
+pub struct SessionFiles {
+    dir: tempfile::TempDir,
+    /// Whether the run has a Hyper-V host, which writes violations and counters.
+    pub hyperv: bool,
+}
+
+impl SessionFiles {
+    /// Makes the directory.
+    ///
+    /// # Errors
+    /// When the directory for temporary files can't be written.
+    pub fn create(hyperv: bool) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("hvpxe-").tempdir().context("can't create a temporary directory")?;
+        Ok(Self { dir, hyperv })
+    }
+
+    /// Where the plugin's NIC receives frames.
+    pub fn nic_socket(&self) -> PathBuf {
+        self.dir.path().join("nic")
+    }
+
+    /// Where it sends them.
+    pub fn network_socket(&self) -> PathBuf {
+        self.dir.path().join("net")
+    }
+
+    /// Guest RAM.
+    pub fn ram(&self) -> PathBuf {
+        self.dir.path().join("ram")
+    }
+
+    /// What the guest wrote to port 0xE9.
+    pub fn debug_log(&self) -> PathBuf {
+        self.dir.path().join("e9.log")
+    }
+
+    /// Rules that the guest broke.
+    pub fn violations(&self) -> PathBuf {
+        self.dir.path().join("violations")
+    }
+
+    /// What the host model counted; written when QEMU ends in order.
+    pub fn counters(&self) -> PathBuf {
+        self.dir.path().join("counters")
+    }
+}
+
+impl Machine {
+    /// The command that starts it.
+    ///
+    /// # Errors
+    /// When the RAM file can't be made.
+    pub fn command(&self, qemu: &Qemu, files: &SessionFiles) -> Result<Command> {
+        let mut command = qemu.command();
+        // Nothing that a person didn't ask for: no second NIC, no floppy, no CD.
+        command.args(["-nodefaults", "-no-reboot", "-accel", "tcg", "-cpu", "max", "-vga", "std"]);
+        // The plugin maps guest RAM, and tests read it.
+        let size = u64::from(self.memory_mib) << 20;
+        fs::File::create(files.ram()).and_then(|file| file.set_len(size)).context("can't make the RAM file")?;
+        command.arg("-m").arg(format!("{}M", self.memory_mib));
+        command.arg("-object").arg(words([
+            format!("memory-backend-file,id=ram,share=on,size={size},mem-path=").into(),
+            escaped(&files.ram()),
+        ]));
+        let graphics = if self.window { "on" } else { "off" };
+        command.arg("-machine").arg(format!("pc,memory-backend=ram,graphics={graphics}"));
+        command.args(["-serial", "mon:stdio"]);
+        if !self.window {
+            command.args(["-display", "none"]);
+        }
+        command.arg("-chardev").arg(words(["file,id=e9,path=".into(), escaped(&files.debug_log())]));
+        command.args(["-device", "isa-debugcon,iobase=0xe9,chardev=e9"]);
+        // Should we be killed, QEMU goes too.
+        command.args(["-run-with", "exit-with-parent=on"]);
+        self.boot_arguments(&mut command);
+        if let Some(hyperv) = &self.hyperv {
+            command.arg("-plugin").arg(hyperv.argument(files));
+            self.network.add_netdevs(&mut command, files);
+        }
+        Ok(command)
+    }
+
+    fn boot_arguments(&self, command: &mut Command) {
+        if let Some(rom) = &self.rom {
+            command.arg("-option-rom").arg(words([escaped(rom), ",bootindex=1".into()]));
+        }
+        if let Some(kernel) = &self.kernel {
+            command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
+        }
+        if let Some(disk) = &self.disk {
+            let file = words(["if=none,id=disk,format=raw,snapshot=on,file=".into(), escaped(disk)]);
+            command.arg("-drive").arg(file);
+            command.args(["-device", "ide-hd,drive=disk,bootindex=2"]);
+        }
+    }
+}
+
+impl HyperV {
+    fn argument(&self, files: &SessionFiles) -> OsString {
+        let mut argument = words([escaped(&self.plugin), ",net=".into(), escaped(&files.nic_socket())]);
+        let mut add = |key: &str, value: OsString| {
+            argument.push(key);
+            argument.push(value);
+        };
+        add(":", escaped(&files.network_socket()));
+        add(",violations=", escaped(&files.violations()));
+        add(",counters=", escaped(&files.counters()));
+        add(",log=", OsString::from(&self.log_level));
+        if let Some(pcap) = &self.pcap {
+            add(",pcap=", escaped(pcap));
+        }
+        for switch in &self.switches {
+            add(",", switch.replace(',', ",,").into());
+        }
+        argument
+    }
+}
+
+fn words<const N: usize>(parts: [OsString; N]) -> OsString {
+    parts.into_iter().collect()
+}
+
+/// A path inside a QEMU option: a comma is written twice.
+pub fn escaped(path: &Path) -> OsString {
+    match path.to_str() {
+        Some(text) => text.replace(',', ",,").into(),
+        // Such a name has no comma that we could see; QEMU takes it as it is.
+        None => path.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(machine: &Machine) -> Vec<String> {
+        let files = SessionFiles::create(machine.hyperv.is_some()).unwrap();
+        let qemu = Qemu::Machine("qemu-system-x86_64".into());
+        let command = machine.command(&qemu, &files).unwrap();
+        command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
+    fn pc() -> Machine {
+        Machine {
+            memory_mib: 64,
+            rom: None,
+            kernel: None,
+            disk: None,
+            hyperv: None,
+            network: Network::Netdev("user".to_owned()),
+            window: false,
+        }
+    }
+
+    #[test]
+    fn an_ordinary_pc_has_neither_plugin_nor_nic() {
+        let arguments = arguments(&pc());
+        assert!(arguments.contains(&"-nodefaults".to_owned()));
+        assert!(!arguments.iter().any(|argument| argument == "-plugin" || argument == "-netdev" || argument == "-nic"));
+    }
+
+    #[test]
+    fn a_hyperv_machine_wires_the_plugin_to_the_netdev() {
+        let hyperv = HyperV {
+            plugin: "/x/plug,in.so".into(),
+            switches: vec!["polling=off".to_owned()],
+            log_level: "info".to_owned(),
+            pcap: Some("/x/a.pcap".into()),
+        };
+        let arguments = arguments(&Machine { hyperv: Some(hyperv), rom: Some("/x/a,b.rom".into()), ..pc() });
+        let plugin = arguments.iter().find(|argument| argument.starts_with("/x/plug,,in.so,net=")).unwrap();
+        assert!(plugin.ends_with(",log=info,pcap=/x/a.pcap,polling=off"), "{plugin}");
+        let (nic, net) = plugin.split_once("net=").unwrap().1.split_once(',').unwrap().0.split_once(':').unwrap();
+        let dgram = arguments.iter().find(|argument| argument.starts_with("dgram,")).unwrap();
+        assert!(dgram.contains(&format!("local.path={net},")), "QEMU receives where the plugin sends: {dgram}");
+        assert!(dgram.contains(&format!("remote.path={nic}")), "QEMU sends where the plugin receives: {dgram}");
+        assert!(arguments.contains(&"/x/a,,b.rom,bootindex=1".to_owned()));
+    }
+}

@@ -1,0 +1,47 @@
+//! The lab: BIOS machines in QEMU, with a Hyper-V host around them, a network beside them, and boot programs to load.
+
+pub mod clients;
+pub mod console;
+pub mod disk;
+pub mod http;
+pub mod machine;
+pub mod network;
+pub mod server;
+pub mod session;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::build::Products;
+use crate::setup::packages;
+use crate::setup::qemu::Qemu;
+use crate::workspace::Workspace;
+
+/// What every machine of the lab is made from.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// QEMU.
+    pub qemu: Qemu,
+    /// The plugin that makes it a Hyper-V host.
+    pub plugin: PathBuf,
+    /// The option ROM.
+    pub rom: PathBuf,
+    /// Root of the unpacked packages.
+    pub packages: PathBuf,
+}
+
+impl Lab {
+    /// Brings QEMU and the boot programs, and puts them together with what was built.
+    ///
+    /// # Errors
+    /// When they can't be brought.
+    pub fn prepare(workspace: &Workspace, products: &Products) -> Result<Self> {
+        Ok(Self {
+            qemu: packages::ensure(workspace)?,
+            plugin: products.plugin.clone(),
+            rom: products.rom.clone(),
+            packages: workspace.package_root(),
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! What the virtual NIC is connected to.
+//!
+//! The plugin sends and receives Ethernet frames on a pair of Unix datagram sockets. At the other end is QEMU, which
+//! joins them to any of its netdevs by a hub, or a server of our own that answers the frames itself.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use netserver::Event;
+
+use super::http::FileServer;
+use super::machine::{SessionFiles, escaped};
+use super::server::ServerThread;
+
+/// Where QEMU's user network (slirp) shows the machine that QEMU runs on.
+pub const HOST_SEEN_BY_SLIRP: &str = "10.0.2.2";
+
+/// Where our own server has DHCP, TFTP and HTTP.
+pub const SERVER: &str = "10.0.2.2";
+
+/// A network.
+#[derive(Clone, Debug)]
+pub enum Network {
+    /// QEMU's user network, with its DHCP and TFTP servers, and a HTTP server for the same files.
+    Slirp {
+        /// Directory of the TFTP server, and of the HTTP server.
+        files: PathBuf,
+        /// File that the DHCP server names.
+        bootfile: String,
+        /// Port of the HTTP server on [`HOST_SEEN_BY_SLIRP`]; `None`: no such server.
+        http_port: Option<u16>,
+    },
+    /// Our own server, with switches for faults; HTTP is on port 80 of [`SERVER`].
+    Server {
+        /// Directory of its TFTP and HTTP servers.
+        files: PathBuf,
+        /// Switches, as in the table of the `netserver` crate.
+        switches: Vec<(String, String)>,
+    },
+    /// A netdev as QEMU takes it, without its `id`.
+    Netdev(String),
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slirp { .. } => f.write_str("QEMU's user network (DHCP and TFTP)"),
+            Self::Server { .. } => f.write_str("our own server (DHCP, TFTP and HTTP)"),
+            Self::Netdev(netdev) => write!(f, "-netdev {netdev}"),
+        }
+    }
+}
+
+/// Servers that run beside QEMU. They end when this value goes.
+#[derive(Default)]
+pub struct Services {
+    http: Option<FileServer>,
+    server: Option<ServerThread>,
+}
+
+impl Services {
+    /// What our own server saw; nothing when another one is in use.
+    pub fn events(&self) -> Vec<Event> {
+        self.server.as_ref().map(ServerThread::events).unwrap_or_default()
+    }
+}
+
+impl Network {
+    /// Starts what runs outside of QEMU.
+    ///
+    /// # Errors
+    /// When a server can't have its address.
+    pub fn start(&self, session: &SessionFiles) -> Result<Services> {
+        let mut services = Services::default();
+        match self {
+            Self::Slirp { files, http_port: Some(port), .. } => {
+                services.http = Some(FileServer::start(*port, files.clone())?);
+            }
+            Self::Server { files, switches } => {
+                let (local, remote) = (session.network_socket(), session.nic_socket());
+                services.server = Some(ServerThread::start(&local, remote, files, switches)?);
+            }
+            Self::Slirp { .. } | Self::Netdev(_) => {}
+        }
+        Ok(services)
+    }
+
+    /// Adds QEMU's side. Our own server has none: it sits on the plugin's socket itself.
+    pub fn add_netdevs(&self, command: &mut Command, files: &SessionFiles) {
+        let mut netdev = match self {
+            Self::Slirp { files, bootfile, .. } => {
+                let mut netdev = OsString::from("user,tftp=");
+                netdev.push(escaped(files));
+                netdev.push(format!(",bootfile={}", bootfile.replace(',', ",,")));
+                netdev
+            }
+            Self::Server { .. } => return,
+            Self::Netdev(netdev) => netdev.into(),
+        };
+        netdev.push(",id=outside");
+        command.arg("-netdev").arg(netdev);
+        command.args(["-netdev", "hubport,id=port0,hubid=0,netdev=outside"]);
+        let mut cable = OsString::from("dgram,id=cable,local.type=unix,local.path=");
+        cable.push(escaped(&files.network_socket()));
+        cable.push(",remote.type=unix,remote.path=");
+        cable.push(escaped(&files.nic_socket()));
+        command.arg("-netdev").arg(cable);
+        command.args(["-netdev", "hubport,id=port1,hubid=0,netdev=cable"]);
+    }
+}
