@@ -5,7 +5,8 @@
  * In      the exchange area's `bios` registers and vector, written by the caller
  * Out     the same registers as the BIOS left them
  * Note    the BIOS runs on the resident stack, in real mode, with the caller's GDTR and IDTR. Vector 0 calls nothing and
- *         opens a window for hardware interrupts.
+ *         opens a window for hardware interrupts; vector {VECTOR_PRINT} writes the text at resident_text to the screen, so
+ *         that a line costs one pair of mode changes.
  */
         .section .resident, "awx"
         .code64
@@ -32,9 +33,11 @@ bios_call_resident:
 
         .code16
 bios_call_real:
-        movzbw  exchange_bios + {BIOS_VECTOR}, %bx
+        movw    exchange_bios + {BIOS_VECTOR}, %bx
         testw   %bx, %bx
         jz      bios_window
+        cmpw    ${VECTOR_PRINT}, %bx
+        je      bios_print
         shlw    $2, %bx
         xorw    %ax, %ax
         movw    %ax, %es
@@ -69,9 +72,23 @@ bios_returned:
         movw    %cs, %ax
         movw    %ax, %ds
         jmp     to_long
+bios_print:
+        movw    $resident_text, %si
+1:      lodsb   %cs:(%si), %al
+        testb   %al, %al
+        jz      bios_window
+        pushw   %si
+        movb    $0x0e, %ah              /* teletype output, page 0, light grey where the mode is graphical */
+        movw    $0x0007, %bx
+        int     $0x10
+        popw    %si
+        cld
+        jmp     1b
 bios_window:
         sti
         nop                             /* STI takes effect behind the next instruction */
         nop
         cli
+        movw    %cs, %ax
+        movw    %ax, %ds
         jmp     to_long

@@ -130,6 +130,9 @@ resident_cached:                        /* the three packets of GET_CACHED_INFO 
 resident_frame:                         /* one received frame */
         .skip   1514
         .balign 16
+        .globl  resident_text
+resident_text:                          /* a piece of text for the screen, ASCIIZ */
+        .skip   {TEXT_SIZE}
 resident_stack:                         /* ours, in real mode: BIOS calls of the core */
         .skip   2048
 resident_stack_top:

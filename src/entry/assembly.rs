@@ -49,6 +49,8 @@ core::arch::global_asm!(
     BIOS_DS = const layout::BIOS_DS,
     BIOS_FLAGS = const layout::BIOS_FLAGS,
     BIOS_VECTOR = const layout::BIOS_VECTOR,
+    VECTOR_PRINT = const super::resident::VECTOR_PRINT,
+    TEXT_SIZE = const super::resident::TEXT_SIZE,
     FUNCTION_BOOT = const Function::Boot as u16,
     FUNCTION_API = const Function::Api as u16,
     FUNCTION_NBP_RETURNED = const Function::NbpReturned as u16,

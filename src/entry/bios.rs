@@ -1,9 +1,11 @@
 //! BIOS services, called from long mode.
 
-use super::resident::{self, BiosRegisters, Resident};
+use core::sync::atomic::{AtomicU64, Ordering};
 
-/// INT 10h, video.
-pub const VIDEO: u8 = 0x10;
+use super::memory;
+use super::resident::{self, BiosRegisters, Resident, TEXT_SIZE, VECTOR_PRINT};
+use crate::arch::cpu;
+
 /// INT 15h, system services.
 pub const SYSTEM: u8 = 0x15;
 /// INT 16h, keyboard.
@@ -28,10 +30,46 @@ pub fn call(vector: u8, registers: BiosRegisters) -> BiosRegisters {
     Resident::read(|exchange| exchange.bios)
 }
 
-/// Lets pending hardware interrupts run (timer, keyboard).
+/// Cycles of the time-stamp counter between two interrupt windows, at least (policy: 1 to 4 ms at 1 to 4 GHz, well under
+/// the 55 ms of the BIOS's timer tick).
+const WINDOW_CYCLES: u64 = 1 << 22;
+
+static LAST_WINDOW: AtomicU64 = AtomicU64::new(0);
+
+/// Lets pending hardware interrupts run (timer, keyboard), unless that was done a moment ago: two mode changes are dear.
 pub fn interrupt_window() {
+    let now = cpu::time_stamp();
+    if now.wrapping_sub(LAST_WINDOW.load(Ordering::Relaxed)) < WINDOW_CYCLES {
+        core::hint::spin_loop();
+        return;
+    }
+    LAST_WINDOW.store(now, Ordering::Relaxed);
     Resident::update(|exchange| exchange.bios.vector = 0);
     enter();
+}
+
+/// Writes text to the screen by INT 10h; `\n` becomes a carriage return and a line feed.
+pub fn print(text: &str) {
+    let mut piece = heapless::Vec::<u8, TEXT_SIZE>::new();
+    for byte in text.bytes() {
+        // Room for this character, its carriage return and the terminating zero.
+        if piece.len() + 3 > TEXT_SIZE {
+            print_piece(&mut piece);
+        }
+        if byte == b'\n' {
+            let _ = piece.push(b'\r');
+        }
+        let _ = piece.push(byte);
+    }
+    print_piece(&mut piece);
+}
+
+fn print_piece(piece: &mut heapless::Vec<u8, TEXT_SIZE>) {
+    let _ = piece.push(0);
+    memory::write_text(piece);
+    Resident::update(|exchange| exchange.bios.vector = VECTOR_PRINT);
+    enter();
+    piece.clear();
 }
 
 fn enter() {

@@ -10,9 +10,6 @@ use crate::time::Ticks100ns;
 /// BDA, base memory in KiB.
 const BDA_BASE_MEMORY: u32 = 0x413;
 
-/// INT 10h AH=0Eh, teletype output, page 0, light grey where the mode is graphical.
-const TELETYPE: u32 = 0x0e00;
-const LIGHT_GREY: u32 = 0x0007;
 /// INT 16h AH=01h: is a key waiting? ZF set when not. AH=00h: take it; AH = scan code, AL = ASCII.
 const KEY_WAITING: u32 = 0x0100;
 const KEY_TAKE: u32 = 0x0000;
@@ -28,12 +25,7 @@ impl Machine for Rom {
 
     fn print(&self, text: &str) {
         debug_port::write(text.as_bytes());
-        for character in text.bytes() {
-            if character == b'\n' {
-                teletype(b'\r');
-            }
-            teletype(character);
-        }
+        bios::print(text);
     }
 
     fn key(&self) -> Option<Key> {
@@ -79,9 +71,4 @@ impl Machine for Rom {
     fn unhook_interrupts(&self) -> bool {
         hooks::remove()
     }
-}
-
-fn teletype(character: u8) {
-    let registers = BiosRegisters { eax: TELETYPE | u32::from(character), ebx: LIGHT_GREY, ..BiosRegisters::default() };
-    bios::call(bios::VIDEO, registers);
 }

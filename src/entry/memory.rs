@@ -142,6 +142,11 @@ pub fn read_firmware(linear: u32, into: &mut [u8]) {
     copy_out(linear, into);
 }
 
+/// Fills the resident block's text buffer, zero included; the caller keeps to its size.
+pub fn write_text(bytes: &[u8]) {
+    copy_in(resident::text_buffer(), bytes);
+}
+
 impl PhysMem for Rom {
     fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
         let range = u64::from(linear)..u64::from(linear) + into.len() as u64;

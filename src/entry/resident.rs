@@ -15,6 +15,11 @@ pub const RESULT_START_NBP: u16 = 1;
 /// `exchange.result`: the core could not work.
 pub const RESULT_FAILED: u16 = 2;
 
+/// [`BiosRegisters::vector`]: writes the text buffer to the screen.
+pub const VECTOR_PRINT: u16 = 0x100;
+/// Length of the text buffer with its terminating zero, in bytes (policy: longer texts go in pieces).
+pub const TEXT_SIZE: usize = 128;
+
 /// What real mode asks for, in `exchange.function`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -51,7 +56,7 @@ pub struct BiosRegisters {
     pub ds: u16,
     /// Flags as the BIOS left them; out only.
     pub flags: u16,
-    /// Interrupt number; 0 opens a window for hardware interrupts instead.
+    /// Interrupt number; or [`VECTOR_PRINT`]; or 0, which opens a window for hardware interrupts.
     pub vector: u16,
 }
 const_assert_eq!(size_of::<BiosRegisters>(), 36);
@@ -92,6 +97,7 @@ unsafe extern "C" {
     static resident_nbp_stack: u8;
     static resident_nbp_stack_top: u8;
     static resident_end: u8;
+    static resident_text: u8;
     static rm_entry: u8;
     static sp_entry: u8;
     static int15_hook: u8;
@@ -149,6 +155,11 @@ fn vector(offset: u16) -> u32 {
 
 fn segment() -> u16 {
     (linear(0) >> 4) as u16
+}
+
+/// The text buffer of [`VECTOR_PRINT`], as a linear address.
+pub fn text_buffer() -> u32 {
+    linear(offset!(resident_text))
 }
 
 /// Where PXE clients find things.
