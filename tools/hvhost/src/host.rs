@@ -10,7 +10,7 @@ use crate::msr::{self, MsrRead, MsrWrite, Registers};
 use crate::report::Report;
 use crate::synic::Interrupt;
 use crate::violations::{Breach, Violation};
-use crate::vmbus::Server;
+use crate::vmbus::{Context, Server};
 
 /// A Hyper-V host for one virtual machine.
 ///
@@ -121,7 +121,10 @@ impl Host {
 
     /// Does what is due: VMBus messages, rings, devices, deferred work, held-back deliveries.
     pub fn poll(&mut self, mem: &mut dyn GuestMemory) {
-        self.server.poll(&self.config, &mut self.registers.synics, mem, &mut self.report);
+        let overlays: Vec<u64> =
+            if self.server.has_incoming() { self.registers.overlays().collect() } else { Vec::new() };
+        let mut cx = Context { config: &self.config, overlays: &overlays, mem, report: &mut self.report };
+        self.server.poll(&mut self.registers.synics, &mut cx);
         for synic in &mut self.registers.synics {
             synic.poll(&self.config, mem, &mut self.report);
         }

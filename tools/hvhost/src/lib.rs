@@ -22,6 +22,7 @@ mod host;
 mod hypercall;
 mod memory;
 mod msr;
+mod netvsp;
 mod overlay;
 mod report;
 mod synic;

@@ -105,7 +105,8 @@ impl Registers {
         self.overlays().any(|overlay| overlay == page)
     }
 
-    fn overlays(&self) -> impl Iterator<Item = u64> + '_ {
+    /// Addresses of the overlay pages that are enabled.
+    pub fn overlays(&self) -> impl Iterator<Item = u64> + '_ {
         let synic = self.synics.iter().flat_map(|synic| [synic.simp.gpa(), synic.siefp.gpa()]);
         let assists = self.assists.iter().map(Overlay::gpa);
         [self.hypercall.gpa(), self.reference_tsc.gpa()].into_iter().chain(assists).chain(synic).flatten()

@@ -1,5 +1,13 @@
 //! The VMBus server: control messages, channels and rings.
 
+pub(crate) mod channel;
+pub(crate) mod device;
+pub(crate) mod gpadl;
+mod guid;
+mod messages;
+pub(crate) mod offers;
+mod requests;
+pub(crate) mod ring;
 mod server;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Context, Server};
