@@ -44,11 +44,11 @@ pub struct Args {
 }
 
 impl Args {
-    /// Understands the arguments.
+    /// Understands the arguments, for a machine of `vcpus` processors.
     ///
     /// # Errors
     /// Names the argument that was not understood.
-    pub fn parse<S: AsRef<str>>(args: &[S]) -> Result<Self> {
+    pub fn parse<S: AsRef<str>>(args: &[S], vcpus: u32) -> Result<Self> {
         let mut parsed = Self {
             nets: Vec::new(),
             pcap: None,
@@ -58,7 +58,7 @@ impl Args {
             counters: None,
             icount: None,
             poll: DEFAULT_POLL,
-            config: Config::default(),
+            config: Config { vps: vcpus, ..Config::default() },
         };
         for arg in args {
             let arg = arg.as_ref();
@@ -110,19 +110,22 @@ mod tests {
 
     #[test]
     fn every_argument_is_taken() {
-        let args = Args::parse(&[
-            "net=/run/b:/run/a",
-            "net=c:d",
-            "pcap=/tmp/x.pcap",
-            "log=debug",
-            "log=/tmp/log",
-            "violations=v",
-            "counters=c.json",
-            "icount=7",
-            "poll=500",
-            "set=max_vmbus_version=5.3",
-            "polling=off",
-        ])
+        let args = Args::parse(
+            &[
+                "net=/run/b:/run/a",
+                "net=c:d",
+                "pcap=/tmp/x.pcap",
+                "log=debug",
+                "log=/tmp/log",
+                "violations=v",
+                "counters=c.json",
+                "icount=7",
+                "poll=500",
+                "set=max_vmbus_version=5.3",
+                "polling=off",
+            ],
+            2,
+        )
         .unwrap();
         assert_eq!(args.nets.len(), 2);
         assert_eq!(args.nets[0], NetArg { local: "/run/b".into(), remote: "/run/a".into() });
@@ -130,6 +133,7 @@ mod tests {
         assert_eq!((args.log_level, args.log_file), (Level::Debug, Some("/tmp/log".into())));
         assert_eq!((args.violations, args.counters), (Some("v".into()), Some("c.json".into())));
         assert_eq!((args.icount, args.poll), (Some(7), 500));
+        assert_eq!(args.config.vps, 2);
         assert_eq!(args.config.max_vmbus_version, 0x5_0003);
         assert_eq!(args.config.features & 1 << 17, 0, "an unknown key is one of the host model's");
     }
@@ -146,7 +150,7 @@ mod tests {
             ("set=mac", "not set=KEY=VALUE"),
             ("colour=red", "no such switch"),
         ] {
-            let error = format!("{:#}", Args::parse(&[arg]).unwrap_err());
+            let error = format!("{:#}", Args::parse(&[arg], 1).unwrap_err());
             assert!(error.contains(reason) && error.contains(arg), "{error}");
         }
     }

@@ -8,7 +8,7 @@ use hvhost::{Host, Interrupt, NetBackend};
 
 use crate::args::Args;
 use crate::capture::Capture;
-use crate::clock::{Clock, Instant};
+use crate::clock::{Clock, HpetReading, Instant};
 use crate::cpu::{Cpu, Reg};
 use crate::insn::{HYPERCALL_CODE, MAX_LEN, Trap};
 use crate::interrupts::{self, AutoEoi};
@@ -66,15 +66,14 @@ struct Vp {
 }
 
 impl Engine {
-    /// The engine for QEMU's plugin arguments.
+    /// The engine for QEMU's plugin arguments and a machine of `vcpus` processors.
     ///
     /// # Errors
     /// When an argument is not understood, or a file or socket can't be made.
-    pub fn new<S: AsRef<str>>(args: &[S]) -> Result<Self> {
-        let mut args = Args::parse(args)?;
+    pub fn new<S: AsRef<str>>(args: &[S], vcpus: u32) -> Result<Self> {
+        let mut args = Args::parse(args, vcpus)?;
         args.config.hypercall_code = HYPERCALL_CODE.to_vec();
         let report = Report::new(&args)?;
-        let clock = Clock::new(args.icount);
         let now = Instant::default();
         let capture = args.pcap.as_deref().map(|path| Capture::create(path, now.clone())).transpose()?.map(Arc::new);
         let nics = args
@@ -85,12 +84,12 @@ impl Engine {
         Ok(Self {
             pace: Pace::new(args.poll),
             poll_interval: args.poll,
-            between_blocks_only: clock.counts_instructions(),
+            between_blocks_only: args.icount.is_some(),
             registers: OnceLock::new(),
             machine: Mutex::new(Machine {
                 host: Host::new(args.config, nics),
                 report,
-                clock,
+                clock: Clock::new(args.icount),
                 now,
                 now_100ns: 0,
                 polled_100ns: 0,
@@ -183,11 +182,16 @@ impl Engine {
         self.send_interrupts(&mut memory, false);
     }
 
-    /// The vCPU is between blocks: it has taken an interrupt or exception, or was woken.
+    /// The vCPU is between blocks: it has taken an interrupt, or was woken.
     pub fn between_blocks(&self, mut vcpu: Vcpu<'_>) {
         let index = vcpu.index();
         let (_, mut memory) = vcpu.split(self.registers());
+        let hpet = if self.between_blocks_only { HpetReading::take(&mut memory) } else { None };
         let mut machine = self.machine();
+        let instructions = machine.instructions(self.pace, 0);
+        if let (Some(clock), Some(hpet)) = (machine.clock.as_virtual(), hpet) {
+            clock.correct(instructions, hpet);
+        }
         machine.tell_time(self.pace);
         machine.poll(index, &mut memory);
         let mut auto_eoi = std::mem::take(&mut machine.vps[index as usize].auto_eoi);
@@ -277,7 +281,7 @@ impl Machine {
 
     /// Tells the host model the time. Under icount all vCPUs run in turn on one thread; the first one's count is the time.
     fn tell_time(&mut self, pace: Pace) {
-        let instructions = if self.clock.counts_instructions() { self.instructions(pace, 0) } else { 0 };
+        let instructions = self.instructions(pace, 0);
         self.now_100ns = self.now_100ns.max(self.clock.read(instructions));
         self.now.set(self.now_100ns);
         self.host.set_time(self.now_100ns);

@@ -2,6 +2,8 @@
 
 use hvhost::Interrupt;
 
+use crate::device::DeviceBus;
+
 /// Where a write is an MSI for the local APICs; the destination APIC id goes into bits 12-19.
 ///
 /// Source: Intel SDM volume 3, "Message Address Register Format".
@@ -11,17 +13,8 @@ const APIC_ISR: u64 = 0xfee0_0100;
 /// End-of-interrupt register.
 const APIC_EOI: u64 = 0xfee0_00b0;
 
-/// The local APIC as a vCPU's device accesses reach it.
-pub trait ApicBus {
-    /// Reads a 32-bit register.
-    fn read(&mut self, gpa: u64) -> Option<u32>;
-
-    /// Writes a 32-bit register, or sends an MSI.
-    fn write(&mut self, gpa: u64, value: u32);
-}
-
 /// Sends an interrupt: fixed delivery, edge triggered, to the processor whose APIC id is its VP index.
-pub fn send(interrupt: Interrupt, bus: &mut impl ApicBus) {
+pub fn send(interrupt: Interrupt, bus: &mut impl DeviceBus) {
     bus.write(MSI_BASE | u64::from(interrupt.vp & 0xff) << 12, interrupt.vector.into());
 }
 
@@ -46,7 +39,7 @@ impl AutoEoi {
     }
 
     /// Ends the vectors that the processor has taken. Call on its thread, after each interrupt.
-    pub fn settle(&mut self, bus: &mut impl ApicBus) {
+    pub fn settle(&mut self, bus: &mut impl DeviceBus) {
         for (word, waiting) in self.0.iter_mut().enumerate() {
             if *waiting == 0 {
                 continue;
@@ -71,7 +64,7 @@ mod tests {
         writes: Vec<(u64, u32)>,
     }
 
-    impl ApicBus for Apic {
+    impl DeviceBus for Apic {
         fn read(&mut self, gpa: u64) -> Option<u32> {
             Some(self.in_service[(gpa - 0xfee0_0100) as usize / 16])
         }

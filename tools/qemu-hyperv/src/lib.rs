@@ -19,7 +19,7 @@
 //! | `log=FILE` | the log goes there instead of standard error |
 //! | `violations=FILE` | each rule that the guest breaks is appended, one line each |
 //! | `counters=FILE` | JSON written at exit: instructions per vCPU, intercepts, messages, frames |
-//! | `icount=SHIFT` | for `-icount shift=SHIFT`: reference time is 2^SHIFT ns per instruction, so that runs repeat |
+//! | `icount=SHIFT` | for `-icount shift=SHIFT`: reference time follows QEMU's virtual clock, so that runs repeat |
 //! | `poll=COUNT` | instructions between polls of a guest that executes nothing trapped (default 20000) |
 //! | `set=KEY=VALUE`, `KEY=VALUE` | a switch of the host model, see [`hvhost::Config::set`] |
 //!
@@ -28,7 +28,7 @@
 //! # How it works
 //! - `qemu`: the plugin API behind safe types; the only unsafe code of the lab.
 //! - `insn`: recognises CPUID, RDMSR, WRMSR and the no-op in the hypercall page when QEMU translates a block.
-//! - `traps`, `cpu`: what these mean; `interrupts`: SINTs as MSIs, and AutoEOI.
+//! - `traps`, `cpu`: what these mean; `interrupts`, `device`: SINTs as MSIs, and AutoEOI.
 //! - `engine`: owns the host model, is called back by QEMU, polls.
 //! - `nic`, `capture`: the cable; `clock`; `report`: log, violations, counters; `args`.
 //!
@@ -36,13 +36,14 @@
 //! - An exception can't be raised: where a real host answers with #GP or #UD, a violation is reported, reads give 0 and the guest
 //!   goes on.
 //! - A halted vCPU can't be woken: interrupts reach it at its next timer tick.
-//! - Under `-icount` an interrupt waits until the vCPU takes another interrupt or an exception: QEMU allows device accesses
-//!   only between blocks.
+//! - Under `-icount` an interrupt waits until the vCPU takes another one, or wakes: QEMU allows device accesses only between
+//!   blocks.
 
 mod args;
 mod capture;
 mod clock;
 mod cpu;
+mod device;
 mod engine;
 mod insn;
 mod interrupts;

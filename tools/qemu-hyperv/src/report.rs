@@ -176,7 +176,7 @@ mod tests {
         std::fs::write(&path, "from an earlier run\n").unwrap();
         let log = dir.path().join("log");
         let args = [format!("violations={}", path.display()), format!("log={}", log.display()), "log=error".to_owned()];
-        let mut report = Report::new(&Args::parse(&args).unwrap()).unwrap();
+        let mut report = Report::new(&Args::parse(&args, 1).unwrap()).unwrap();
         let mut host = Host::new(Config::default(), Vec::new());
         assert_eq!(host.rdmsr(0, 0x4000_01f0), MsrRead::GeneralProtection);
         report.drain(&mut host);

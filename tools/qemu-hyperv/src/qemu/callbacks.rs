@@ -43,7 +43,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
         eprintln!("qemu-hyperv: works with qemu-system-x86_64 only");
         return 1;
     }
-    let engine = match Engine::new(&args) {
+    let engine = match Engine::new(&args, u32::try_from(info.max_vcpus).unwrap_or(1)) {
         Ok(engine) => engine,
         Err(error) => {
             eprintln!("qemu-hyperv: {error:#}");
@@ -60,7 +60,8 @@ pub unsafe extern "C" fn qemu_plugin_install(
         ffi::qemu_plugin_register_vcpu_init_cb(id, on_init, none);
         ffi::qemu_plugin_register_vcpu_resume_cb(id, on_resume, none);
         ffi::qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate, none);
-        ffi::qemu_plugin_register_vcpu_discon_cb(id, ffi::DISCON_INTERRUPT | ffi::DISCON_EXCEPTION, on_discon, none);
+        // Not for exceptions: x86 reports those from inside the block, before it leaves it.
+        ffi::qemu_plugin_register_vcpu_discon_cb(id, ffi::DISCON_INTERRUPT, on_interrupt, none);
         ffi::qemu_plugin_register_atexit_cb(id, on_exit, none);
     }
     0
@@ -105,7 +106,7 @@ extern "C" fn on_resume(vcpu: c_uint, _: *mut c_void) {
     with_vcpu(vcpu, |engine, vcpu| engine.between_blocks(vcpu));
 }
 
-extern "C" fn on_discon(vcpu: c_uint, _kind: c_int, _from: u64, _to: u64, _: *mut c_void) {
+extern "C" fn on_interrupt(vcpu: c_uint, _kind: c_int, _from: u64, _to: u64, _: *mut c_void) {
     with_vcpu(vcpu, |engine, vcpu| engine.between_blocks(vcpu));
 }
 

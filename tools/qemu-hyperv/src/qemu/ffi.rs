@@ -96,14 +96,12 @@ pub const COND_GE: c_int = 7;
 
 /// `QEMU_PLUGIN_DISCON_INTERRUPT`: an asynchronous interrupt has been taken.
 pub const DISCON_INTERRUPT: c_int = 1;
-/// `QEMU_PLUGIN_DISCON_EXCEPTION`: an exception or software interrupt has been taken.
-pub const DISCON_EXCEPTION: c_int = 2;
 
 /// Callback with a vCPU index.
 pub type VcpuCallback = extern "C" fn(vcpu: c_uint, userdata: *mut c_void);
 /// Callback for a block that was just translated.
 pub type TransCallback = extern "C" fn(tb: *mut Tb, userdata: *mut c_void);
-/// Callback for an interrupt or exception, once the vCPU stands at its handler.
+/// Callback for an interrupt, once the vCPU stands at its handler.
 pub type DisconCallback = extern "C" fn(vcpu: c_uint, kind: c_int, from: u64, to: u64, userdata: *mut c_void);
 /// Callback without a vCPU.
 pub type PlainCallback = extern "C" fn(userdata: *mut c_void);

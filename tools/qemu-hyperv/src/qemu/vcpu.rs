@@ -9,7 +9,7 @@ use hvhost::{BadGpa, GuestMemory};
 use super::bytes::ByteArray;
 use super::ffi;
 use crate::cpu::{Cpu, Reg};
-use crate::interrupts::ApicBus;
+use crate::device::DeviceBus;
 
 /// Longest single access; policy, far above any page, ring or frame.
 const MAX_ACCESS: usize = 1 << 24;
@@ -132,8 +132,7 @@ impl Physical<'_> {
     }
 }
 
-/// Device registers. Under icount only where the vCPU is between blocks.
-impl ApicBus for Physical<'_> {
+impl DeviceBus for Physical<'_> {
     fn read(&mut self, gpa: u64) -> Option<u32> {
         let mut bytes = [0; 4];
         self.load(gpa, &mut bytes).then(|| u32::from_le_bytes(bytes))
