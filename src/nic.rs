@@ -97,6 +97,11 @@ pub trait Nic {
 
     /// Counters since the card was opened.
     fn statistics(&self) -> NicStatistics;
+
+    /// Which card this is, counted from 1 in the host's order, and how many there are.
+    fn place(&self) -> (usize, usize) {
+        (1, 1)
+    }
 }
 
 impl<N: Nic> Nic for &mut N {
@@ -138,5 +143,9 @@ impl<N: Nic> Nic for &mut N {
 
     fn statistics(&self) -> NicStatistics {
         (**self).statistics()
+    }
+
+    fn place(&self) -> (usize, usize) {
+        (**self).place()
     }
 }

@@ -251,4 +251,9 @@ impl<H: Hypervisor> Nic for NetDevice<H> {
     fn statistics(&self) -> NicStatistics {
         self.device().map(Device::statistics).unwrap_or_default()
     }
+
+    fn place(&self) -> (usize, usize) {
+        let (index, _) = self.chosen.unwrap_or_default();
+        (index + 1, self.card_count())
+    }
 }

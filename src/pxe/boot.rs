@@ -76,7 +76,12 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn start_card(&mut self) -> Result<(), BootError> {
         self.bring_up()?;
         let mac = self.nic.permanent_mac();
-        print(&self.machine, format_args!("NIC     {}\n", Mac(mac)));
+        print(&self.machine, format_args!("NIC     {}", Mac(mac)));
+        let (index, count) = self.nic.place();
+        if count > 1 {
+            print(&self.machine, format_args!(", card {index} of {count}"));
+        }
+        self.machine.print("\n");
         let deadline = self.machine.now().plus_millis(LINK_WAIT_MS);
         while !self.nic.link_is_up()? {
             if self.machine.now() >= deadline {

@@ -43,6 +43,8 @@ pub struct CardState {
     pub open_error: Cell<Option<Error>>,
     /// What `release` fails with.
     pub release_error: Cell<Option<Error>>,
+    /// Which of how many cards it is; `None` when it is the only one.
+    pub place: Cell<Option<(usize, usize)>>,
     /// How often `transmit` says that the ring is full before it takes a frame.
     pub full: Cell<u32>,
 }
@@ -150,6 +152,10 @@ impl Nic for SimNic {
 
     fn statistics(&self) -> NicStatistics {
         self.statistics
+    }
+
+    fn place(&self) -> (usize, usize) {
+        self.card.place.get().unwrap_or((1, 1))
     }
 }
 
