@@ -127,6 +127,15 @@ impl<H: Hypervisor> NetDevice<H> {
             return Ok(());
         }
         log::line(format_args!("owner: somebody else took VMBus; connecting again"));
+        self.start_over()
+    }
+
+    /// Connects anew after the connection was lost, and brings an open card up again as it was.
+    ///
+    /// # Errors
+    /// Why the card did not come up again; it is closed then.
+    fn start_over(&mut self) -> Result<(), Error> {
+        let Some(link) = &mut self.link else { return Ok(()) };
         // All channels are dead, and no teardown would be answered: their memory waits for the next connection.
         link.connection.mark_lost();
         let Some(device) = link.device.take() else { return Ok(()) };
@@ -157,6 +166,24 @@ impl<H: Hypervisor> NetDevice<H> {
         let (connection, device) = self.parts()?;
         connection.with_synic(Connection::service)?;
         if device.is_gone(connection) { Err(Error::NicGone) } else { Ok(()) }
+    }
+
+    /// A request to the card. When the host doesn't answer, somebody may have used VMBus and put the MSRs back so well
+    /// that nothing shows: one more try on a new connection.
+    fn request<T>(
+        &mut self,
+        work: impl Fn(&mut Device<H>, &mut Connection<H>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.ensure_ours()?;
+        let (connection, device) = self.parts()?;
+        let mut result = work(device, connection);
+        if matches!(result, Err(Error::HostTimeout)) {
+            log::line(format_args!("owner: the network card does not answer; connecting again"));
+            self.start_over()?;
+            let (connection, device) = self.parts()?;
+            result = work(device, connection);
+        }
+        self.check(result)
     }
 
     /// Closes a card that the host broke or took back, and passes the error on.
@@ -219,17 +246,11 @@ impl<H: Hypervisor> Nic for NetDevice<H> {
 
     fn set_filter(&mut self, filter: PacketFilter) -> Result<(), Error> {
         self.filter = filter;
-        self.ensure_ours()?;
-        let (connection, device) = self.parts()?;
-        let result = device.set_filter(connection, filter);
-        self.check(result)
+        self.request(|device, connection| device.set_filter(connection, filter))
     }
 
     fn link_is_up(&mut self) -> Result<bool, Error> {
-        self.ensure_ours()?;
-        let (connection, device) = self.parts()?;
-        let result = device.query_link(connection);
-        self.check(result)
+        self.request(Device::query_link)
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {

@@ -1,0 +1,256 @@
+//! The machine: host model, RAM, virtual time and a pool of pages, behind the core's own seam.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use hvhost::{Config, Counters, CpuidRegs, FlatMemory, GuestMemory, Host, Hypercall, MsrRead, MsrWrite, NetBackend};
+use hvpxe::hv::{CpuidResult, Hypervisor};
+use hvpxe::mem::{Gpa, PAGE_SIZE, SharedMem};
+use hvpxe::owner::NetDevice;
+use hvpxe::time::Ticks100ns;
+
+use crate::wire::Wire;
+
+const RAM: usize = 8 << 20;
+/// Where the pool of pages starts and ends.
+const POOL: std::ops::Range<u64> = 0x10_0000..0x30_0000;
+/// What executes at the start of a page that isn't the hypercall page: `mov $2, %eax; ret`.
+const TRAP: [u8; 6] = [0xb8, 2, 0, 0, 0, 0xc3];
+
+const GUEST_OS_ID: u32 = 0x4000_0000;
+const HYPERCALL: u32 = 0x4000_0001;
+const SIEFP: u32 = 0x4000_0082;
+const SIMP: u32 = 0x4000_0083;
+const SINT2: u32 = 0x4000_0092;
+
+struct Machine {
+    host: Host,
+    memory: FlatMemory,
+    now: u64,
+    /// Pool pages in use.
+    used: Vec<bool>,
+    /// Leaf 1 says that there is no hypervisor.
+    bare: bool,
+}
+
+impl Machine {
+    fn pass(&mut self, ticks: u64) {
+        self.now += ticks;
+        self.host.set_time(self.now);
+        self.host.poll(&mut self.memory);
+        // A BIOS handler for each: nothing happens.
+        drop(self.host.take_interrupts());
+    }
+}
+
+/// A machine under the host model. All clones mean the same one.
+#[derive(Clone)]
+pub struct Lab(Rc<RefCell<Machine>>);
+
+/// Pages of the pool.
+pub struct Pages {
+    lab: Lab,
+    gpa: u64,
+    len: usize,
+}
+
+impl Lab {
+    /// A machine with these NICs.
+    pub fn new(config: Config, wires: &[Wire]) -> Self {
+        let nics = wires.iter().map(|wire| Box::new(wire.clone()) as Box<dyn NetBackend>).collect();
+        Self(Rc::new(RefCell::new(Machine {
+            host: Host::new(config, nics),
+            memory: FlatMemory::new(RAM),
+            now: 0,
+            used: vec![false; (POOL.end - POOL.start) as usize / PAGE_SIZE],
+            bare: false,
+        })))
+    }
+
+    /// A machine with one NIC on an echoing wire, and settings as `hvhost::Config::set` takes them.
+    pub fn with(settings: &[(&str, &str)]) -> (Self, Wire) {
+        let wire = Wire::echo();
+        (Self::new(config(settings), std::slice::from_ref(&wire)), wire)
+    }
+
+    /// A machine without a hypervisor.
+    pub fn bare() -> Self {
+        let lab = Self::new(Config::default(), &[]);
+        lab.0.borrow_mut().bare = true;
+        lab
+    }
+
+    pub fn net_device(&self) -> NetDevice<Self> {
+        NetDevice::new(self.clone())
+    }
+
+    /// Lets virtual time pass, in steps in which the host works.
+    pub fn pass_millis(&self, milliseconds: u64) {
+        for _ in 0..milliseconds * 10 {
+            self.0.borrow_mut().pass(Ticks100ns::PER_MILLISECOND / 10);
+        }
+    }
+
+    /// The host works once, 10 µs later.
+    pub fn step(&self) {
+        self.0.borrow_mut().pass(100);
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.0.borrow().host.counters().clone()
+    }
+
+    /// MSR as the machine has it now, without counting.
+    pub fn msr(&self, msr: u32) -> u64 {
+        match self.0.borrow_mut().host.rdmsr(0, msr) {
+            MsrRead::Value(value) => value,
+            other => panic!("rdmsr {msr:#x}: {other:?}"),
+        }
+    }
+
+    /// The five MSRs that must be put back.
+    pub fn owner_msrs(&self) -> [u64; 5] {
+        [GUEST_OS_ID, HYPERCALL, SIMP, SIEFP, SINT2].map(|msr| self.msr(msr))
+    }
+
+    /// The three of them that are ours only during control exchanges.
+    pub fn synic_msrs(&self) -> [u64; 3] {
+        [SIMP, SIEFP, SINT2].map(|msr| self.msr(msr))
+    }
+
+    pub fn pages_in_use(&self) -> usize {
+        self.0.borrow().used.iter().filter(|&&used| used).count()
+    }
+
+    /// Fails with the host's log when the guest broke a rule.
+    #[track_caller]
+    pub fn assert_no_violation(&self) {
+        let mut machine = self.0.borrow_mut();
+        let log = machine.host.take_log().join("\n");
+        let violations: Vec<String> = machine.host.violations().iter().map(ToString::to_string).collect();
+        assert!(violations.is_empty(), "{log}\n\nviolations:\n{}", violations.join("\n"));
+    }
+
+    fn read(&self, gpa: u64, into: &mut [u8]) {
+        self.0.borrow().memory.read(gpa, into).expect("guest memory");
+    }
+}
+
+/// Host settings from text.
+pub fn config(settings: &[(&str, &str)]) -> Config {
+    let mut config = Config::default();
+    for (key, value) in settings {
+        config.set(key, value).expect("a setting of hvhost");
+    }
+    config
+}
+
+impl Hypervisor for Lab {
+    type Pages = Pages;
+
+    fn cpuid(&self, leaf: u32) -> CpuidResult {
+        let mut machine = self.0.borrow_mut();
+        let present = u32::from(leaf == 1 && !machine.bare) << 31;
+        if machine.bare {
+            return CpuidResult { ecx: present, ..CpuidResult::default() };
+        }
+        let native = CpuidRegs { eax: 0, ebx: 0, ecx: present, edx: 0 };
+        let CpuidRegs { eax, ebx, ecx, edx } = machine.host.cpuid(leaf, 0, native);
+        CpuidResult { eax, ebx, ecx, edx }
+    }
+
+    fn read_msr(&self, msr: u32) -> u64 {
+        self.msr(msr)
+    }
+
+    fn write_msr(&self, msr: u32, value: u64) {
+        let machine = &mut *self.0.borrow_mut();
+        let written = machine.host.wrmsr(0, msr, value, &mut machine.memory);
+        assert_eq!(written, MsrWrite::Done, "wrmsr {msr:#x} {value:#x}");
+        machine.pass(10);
+    }
+
+    fn hypercall(&self, page: &Pages, control: u64, input: u64, output: u64) -> u64 {
+        let machine = &mut *self.0.borrow_mut();
+        if machine.host.hypercall_page() != Some(page.gpa) {
+            let mut code = [0; TRAP.len()];
+            machine.memory.read(page.gpa, &mut code).unwrap();
+            assert_eq!(code, TRAP, "call into a page without code");
+            return 2;
+        }
+        let result = machine.host.hypercall(0, Hypercall { control, input, output }, &mut machine.memory);
+        machine.pass(10);
+        result
+    }
+
+    fn alloc_pages(&self, count: usize) -> Option<Pages> {
+        let mut machine = self.0.borrow_mut();
+        let first = machine.used.windows(count).position(|window| window.iter().all(|used| !used))?;
+        machine.used[first..first + count].fill(true);
+        let pages = Pages { lab: self.clone(), gpa: POOL.start + (first * PAGE_SIZE) as u64, len: count * PAGE_SIZE };
+        drop(machine);
+        pages.clear();
+        Some(pages)
+    }
+
+    fn free_pages(&self, pages: Pages) {
+        let first = (pages.gpa - POOL.start) as usize / PAGE_SIZE;
+        let mut machine = self.0.borrow_mut();
+        let freed = &mut machine.used[first..first + pages.len / PAGE_SIZE];
+        assert!(freed.iter().all(|&used| used), "pages freed twice");
+        freed.fill(false);
+    }
+
+    fn now(&self) -> Ticks100ns {
+        let mut machine = self.0.borrow_mut();
+        machine.pass(10);
+        Ticks100ns(machine.now)
+    }
+
+    fn cycles(&self) -> u64 {
+        // 3 GHz.
+        self.0.borrow().now * 300
+    }
+
+    fn relax(&self) {
+        self.0.borrow_mut().pass(1_000);
+    }
+}
+
+impl SharedMem for Pages {
+    fn gpa(&self) -> Gpa {
+        Gpa(self.gpa)
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        assert!(offset + into.len() <= self.len, "read past the end of shared memory");
+        self.lab.read(self.gpa + offset as u64, into);
+    }
+
+    fn write(&self, offset: usize, from: &[u8]) {
+        assert!(offset + from.len() <= self.len, "write past the end of shared memory");
+        self.lab.0.borrow_mut().memory.write(self.gpa + offset as u64, from).expect("guest memory");
+    }
+
+    fn load(&self, offset: usize) -> u32 {
+        assert_eq!(offset % 4, 0);
+        let mut bytes = [0; 4];
+        self.read(offset, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    fn store(&self, offset: usize, value: u32) {
+        assert_eq!(offset % 4, 0);
+        self.write(offset, &value.to_le_bytes());
+    }
+
+    fn fence(&self) {}
+
+    fn clear(&self) {
+        self.write(0, &vec![0; self.len]);
+    }
+}
