@@ -155,14 +155,17 @@ impl<H: Hypervisor> Partition<H> {
         self.entered = false;
     }
 
-    /// Puts everything back as found and gives the pages back.
-    pub fn release(mut self) {
+    /// Puts all MSRs back as found. [`reclaim`](Self::reclaim) takes the hypercall page again.
+    pub fn put_back(&mut self) {
         self.leave();
         if self.hv.read_msr(HV_X64_MSR_HYPERCALL) == self.our_hypercall() {
             self.put_back_hypercall();
         }
-        // The hypervisor writes these pages only while the MSRs name them; KVM leaves its hypercall code behind.
-        self.pages.clear();
+    }
+
+    /// Puts all MSRs back as found, and gives the pages back: the hypervisor writes them only while an MSR names them.
+    pub fn release(mut self) {
+        self.put_back();
         self.hv.free_pages(self.pages);
     }
 

@@ -102,18 +102,24 @@ impl<H: Hypervisor> NetDevice<H> {
                 Ok(())
             }
             Err(error) => {
-                // Memory that the host may still write keeps its record for a later try.
-                if link.connection.version().is_none() && !link.connection.has_lent() {
-                    self.let_go()?;
+                if link.connection.version().is_none() {
+                    let _ = self.let_go();
                 }
                 Err(error)
             }
         }
     }
 
-    /// Ends the connection, whatever state it is in.
+    /// Ends the connection, whatever state it is in. It is forgotten unless the host still holds memory of it.
     fn let_go(&mut self) -> Result<(), Error> {
-        self.link.take().map_or(Ok(()), |link| link.connection.release())
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let result = link.connection.disconnect();
+        if !link.connection.has_lent()
+            && let Some(link) = self.link.take()
+        {
+            link.connection.free();
+        }
+        result
     }
 
     /// The entry check: has somebody else had VMBus since the last call? Then start over.
@@ -123,7 +129,7 @@ impl<H: Hypervisor> NetDevice<H> {
     fn ensure_ours(&mut self) -> Result<(), Error> {
         let Some(link) = &mut self.link else { return Ok(()) };
         self.last_check = self.hv.cycles();
-        if link.connection.still_ours() {
+        if link.connection.version().is_none() || link.connection.still_ours() {
             return Ok(());
         }
         log::line(format_args!("owner: somebody else took VMBus; connecting again"));

@@ -168,14 +168,26 @@ impl<H: Hypervisor> Connection<H> {
         Ok(accepted)
     }
 
-    /// Ends the connection and puts all MSRs back. With the host's word for it, all memory is free again.
-    pub fn release(mut self) -> Result<(), Error> {
+    /// Ends the connection and puts all MSRs back. With the host's word for it, all memory is free again; without, this
+    /// keeps the record of it for the next connection ([`has_lent`](Self::has_lent)).
+    ///
+    /// # Errors
+    /// [`Error::HostTimeout`] when the word doesn't come; [`Error::VmbusOwned`].
+    pub fn disconnect(&mut self) -> Result<(), Error> {
         let result = if self.version().is_some() { self.with_synic(Self::unload) } else { Ok(()) };
-        if !self.lent.is_empty() {
+        if result.is_err() {
+            self.mark_lost();
+        }
+        self.partition.put_back();
+        if self.has_lent() {
             log::line(format_args!("vmbus: the host did not let go of {} memory blocks; kept", self.lent.len()));
         }
-        self.partition.release();
         result
+    }
+
+    /// Frees the pages behind hypercalls and SynIC, after [`disconnect`](Self::disconnect).
+    pub fn free(self) {
+        self.partition.release();
     }
 
     fn unload(&mut self) -> Result<(), Error> {

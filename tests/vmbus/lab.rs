@@ -122,13 +122,28 @@ impl Lab {
         self.0.borrow().used.iter().filter(|&&used| used).count()
     }
 
+    /// Rules that the guest broke, in words.
+    pub fn violations(&self) -> Vec<String> {
+        self.0.borrow().host.violations().iter().map(|violation| violation.breach.to_string()).collect()
+    }
+
     /// Fails with the host's log when the guest broke a rule.
     #[track_caller]
     pub fn assert_no_violation(&self) {
-        let mut machine = self.0.borrow_mut();
-        let log = machine.host.take_log().join("\n");
-        let violations: Vec<String> = machine.host.violations().iter().map(ToString::to_string).collect();
+        let violations = self.violations();
+        let log = self.0.borrow_mut().host.take_log().join("\n");
         assert!(violations.is_empty(), "{log}\n\nviolations:\n{}", violations.join("\n"));
+    }
+
+    /// Lets the host write nonsense over 8 bytes of memory that is in use.
+    pub fn scribble(&self, random: u64, value: u64) {
+        let mut machine = self.0.borrow_mut();
+        let used: Vec<usize> = (0..machine.used.len()).filter(|&page| machine.used[page]).collect();
+        let Some(page) = used.get(random as usize % used.len().max(1)) else { return };
+        // Half of the time into the first bytes of a page: control pages, slots and headers are there.
+        let offset = if random >> 32 & 1 == 0 { random >> 40 & 0x78 } else { random >> 40 & 0xff8 };
+        let gpa = POOL.start + (page * PAGE_SIZE) as u64 + offset;
+        machine.memory.write(gpa, &value.to_le_bytes()).expect("guest memory");
     }
 
     fn read(&self, gpa: u64, into: &mut [u8]) {

@@ -26,7 +26,8 @@ fn echoes(lab: &Lab, nic: &mut NetDevice<Lab>, seed: usize) {
 fn clean_thief(lab: &Lab) {
     let mut connection = Connection::new(lab, Partition::claim(lab).unwrap());
     connection.with_synic(Connection::connect).unwrap();
-    connection.release().unwrap();
+    connection.disconnect().unwrap();
+    connection.free();
 }
 
 /// A loader: it connects, uses its own hypercall page from then on, and leaves SIMP off.
