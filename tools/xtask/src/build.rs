@@ -1,14 +1,21 @@
 //! `cargo xtask build`: the ROM for its own target, packed, and the plugin that makes QEMU a Hyper-V host.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use romtool::pack::Settings;
 
 use crate::process::run_visibly;
+use crate::progress::Step;
 use crate::setup::rust_src;
 use crate::workspace::Workspace;
+
+/// The ROM's target, a file in the workspace's root.
+const TARGET: &str = "x86_64-bios";
+/// Cargo's profile for it.
+const PROFILE: &str = "rom";
 
 /// What a build leaves behind.
 #[derive(Clone, Debug)]
@@ -22,20 +29,59 @@ pub struct Products {
 /// Builds all.
 ///
 /// # Errors
-/// When `rust-src` can't be brought, or a compiler says no.
+/// When `rust-src` can't be brought, a compiler says no, or the ROM is too large.
 pub fn all(workspace: &Workspace) -> Result<Products> {
     rust_src::ensure(workspace)?;
-    Ok(Products { rom: workspace.root.join("dist/hvpxe.rom"), plugin: plugin(workspace)? })
+    let elf = elf(workspace)?;
+    Ok(Products { rom: packed(workspace, &elf)?, plugin: plugin(workspace)? })
 }
 
 /// Says what was built, and how large it is.
 ///
 /// # Errors
-/// When a product is missing after all.
+/// When a product is missing after all, or isn't what a BIOS takes.
 pub fn report(products: &Products) -> Result<()> {
-    let size = fs::metadata(&products.plugin).with_context(|| products.plugin.display().to_string())?.len();
-    println!("QEMU plugin  {size:>8} bytes  {}", products.plugin.display());
+    let rom = romtool::check::rom(&read(&products.rom)?)?;
+    println!("Option ROM   {:>8} bytes  {}  ({})", rom.size, products.rom.display(), rom.product);
+    println!("  its packed core {:>6} bytes", rom.packed_size);
+    println!("QEMU plugin  {:>8} bytes  {}", read(&products.plugin)?.len(), products.plugin.display());
     Ok(())
+}
+
+/// The linked core. The library source is compiled with it, because no ready-made `core` is without SSE.
+fn elf(workspace: &Workspace) -> Result<PathBuf> {
+    // In a directory of its own: other flags in the same one would have cargo build everything anew each time.
+    let target_dir = workspace.target().join("rom");
+    let mut command = cargo(workspace);
+    command.args(["build", "--package", "hvpxe", "--bin", "hvpxe-rom", "--features", "rom", "--profile", PROFILE]);
+    command.arg("--target").arg(workspace.root.join(TARGET).with_extension("json"));
+    command.arg("--target-dir").arg(&target_dir);
+    command.args(["-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
+    command.arg("-Zjson-target-spec");
+    // These options are unstable in name only: the compiler is pinned.
+    command.env("RUSTC_BOOTSTRAP", "1");
+    command.env("RUSTFLAGS", "-Cpanic=immediate-abort -Zunstable-options");
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    run_visibly(&mut command)?;
+    Ok(target_dir.join(TARGET).join(PROFILE).join("hvpxe-rom"))
+}
+
+/// Packs the core into a ROM, unless that has been done with this very core.
+fn packed(workspace: &Workspace, elf: &Path) -> Result<PathBuf> {
+    let rom = workspace.root.join("dist/hvpxe.rom");
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    // The packer is part of this program: a newer one packs anew.
+    let sources = [changed(elf), std::env::current_exe().ok().and_then(|program| changed(&program))];
+    if sources.iter().all(|source| source.is_some() && *source < changed(&rom)) {
+        return Ok(rom);
+    }
+    let step = Step::start("Packing the ROM");
+    let bytes = romtool::pack::rom(&read(elf)?, Settings::default())?;
+    romtool::check::rom(&bytes).context("the ROM just packed is not one that a BIOS takes")?;
+    fs::create_dir_all(workspace.root.join("dist"))?;
+    fs::write(&rom, &bytes).with_context(|| format!("can't write {}", rom.display()))?;
+    step.done(&format!("{} bytes", bytes.len()));
+    Ok(rom)
 }
 
 /// The plugin, for this machine.
@@ -50,4 +96,8 @@ pub fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(program);
     command.current_dir(&workspace.root);
     command
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read {}", path.display()))
 }
