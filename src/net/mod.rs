@@ -21,7 +21,7 @@ use crate::time::Ticks100ns;
 use stack::Stack;
 use udp::{Datagram, Filter, Slot};
 
-/// Waits between the tries of most exchanges, in milliseconds (PXE 2.1: 1, 2, 3, 4 s for DHCP; TFTP doubles instead).
+/// Milliseconds in a second, the unit of the protocols' time-outs.
 pub(crate) const SECOND: u64 = 1000;
 
 /// Everything that an exchange on the wire needs, borrowed for one call.

@@ -115,6 +115,27 @@ impl Stack {
         Ok(())
     }
 
+    /// Gives the address up: the stack is as after [`start`](Self::start), but for queued datagrams.
+    ///
+    /// # Errors
+    /// [`NetError::NotConfigured`] before [`start`](Self::start).
+    pub fn unconfigure(&mut self) -> Result<(), NetError> {
+        let interface = self.interface.as_mut().ok_or(NetError::NotConfigured)?;
+        interface.update_ip_addrs(|addresses| addresses.clear());
+        self.subnet = None;
+        self.gateway = None;
+        Ok(())
+    }
+
+    /// The station address that we send from; all zero before [`start`](Self::start).
+    #[must_use]
+    pub fn mac(&self) -> MacAddress {
+        match self.interface.as_ref().map(Interface::hardware_addr) {
+            Some(HardwareAddress::Ethernet(mac)) => mac.0,
+            _ => [0; 6],
+        }
+    }
+
     /// Our address; 0.0.0.0 before [`configure`](Self::configure).
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
@@ -305,7 +326,7 @@ fn enqueue(queue: &mut Queue, own: Option<&Ipv4Cidr>, bytes: &[u8]) {
 }
 
 /// True for an address that one host can have.
-fn is_host(address: Ipv4Addr) -> bool {
+pub(super) fn is_host(address: Ipv4Addr) -> bool {
     !(address.is_unspecified() || address.is_broadcast() || address.is_multicast())
 }
 

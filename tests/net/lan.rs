@@ -22,6 +22,9 @@ const MAX_IDLE: Duration = Duration::from_millis(10);
 /// Virtual time that no test may exceed: a wait without a deadline fails instead of hanging.
 const END_OF_TIME: Duration = Duration::from_secs(1000);
 
+/// Changes a frame.
+pub type Tamper = Box<dyn FnMut(&mut Vec<u8>)>;
+
 /// What machine and card share.
 pub struct World {
     /// The network.
@@ -32,6 +35,8 @@ pub struct World {
     pub keys: VecDeque<(Duration, Key)>,
     /// Frames that come in besides those of the server.
     pub injected: VecDeque<Vec<u8>>,
+    /// Changes frames on their way to the client.
+    pub tamper: Option<Tamper>,
     /// Every frame that the client sent.
     pub sent: Vec<Vec<u8>>,
     random: u32,
@@ -53,6 +58,7 @@ impl Lan {
             now: Duration::ZERO,
             keys: VecDeque::new(),
             injected: VecDeque::new(),
+            tamper: None,
             sent: Vec::new(),
             random: 0x1234_5678,
         })))
@@ -170,7 +176,10 @@ impl Nic for Lan {
     fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
         let mut world = self.0.borrow_mut();
         let now = world.now;
-        let Some(frame) = world.injected.pop_front().or_else(|| world.server.poll(now)) else { return Ok(None) };
+        let Some(mut frame) = world.injected.pop_front().or_else(|| world.server.poll(now)) else { return Ok(None) };
+        if let Some(tamper) = &mut world.tamper {
+            tamper(&mut frame);
+        }
         if frame.len() > buffer.len() {
             return Ok(None);
         }

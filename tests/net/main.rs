@@ -1,4 +1,7 @@
 //! The network code against the test network (`netserver`), in one process and in virtual time.
 
+mod dhcp;
+mod hostile;
 mod lan;
+mod stack;
 mod tftp;

@@ -2,6 +2,13 @@
 //!
 //! Sources: RFC 2131, RFC 2132, RFC 3396, RFC 4578; PXE 2.1, "Initiating a boot" and "DHCP options".
 
+mod boot;
+mod lease;
+mod menu;
+mod message;
+mod request;
+mod vendor;
+
 use core::net::Ipv4Addr;
 
 use heapless::String;
@@ -139,6 +146,8 @@ pub fn run<N: Nic, M: Machine>(
     info: &mut BootInfo,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome, NetError> {
-    let _ = (net, info, observer);
-    Err(NetError::NoOffer)
+    net.stack.unconfigure()?;
+    let session = request::Session::new(net.machine);
+    let has_proxy = lease::acquire(net, &session, info, observer)?;
+    boot::find(net, &session, info, has_proxy, observer)
 }

@@ -51,7 +51,7 @@ pub enum DhcpFault {
     Split,
     /// `bootp`: a BOOTP reply without option 53.
     Bootp,
-    /// `huge`: 1,400 bytes of options.
+    /// `huge`: over 1,150 bytes of options, more than a cached packet holds.
     Huge,
 }
 

@@ -105,7 +105,7 @@ impl DhcpServer {
                 return Some(reply.bytes);
             }
             DhcpFault::OverlongOption => [1, 3, 51, 54, 66].into_iter().for_each(|code| reply.option(code, &[10; 200])),
-            DhcpFault::Huge => (0..6).for_each(|_| reply.option(224, &[0xaa; 230])),
+            DhcpFault::Huge => (0..5).for_each(|_| reply.option(224, &[0xaa; 230])),
             _ => {}
         }
         reply.option(51, &config.lease_seconds.to_be_bytes());
