@@ -4,6 +4,7 @@ mod boot_tests;
 mod build;
 mod interrupt;
 mod lab;
+mod lint;
 mod process;
 mod progress;
 mod run;
@@ -59,6 +60,11 @@ enum Command {
     /// The boots run side by side, each in a machine of its own, and each fails if the ROM breaks a rule of the
     /// Hyper-V interface or of a network protocol on the way. A table shows what passed; the last line counts.
     Test(test::TestArgs),
+    /// Check format, clippy's lints and the house rules, without running any test.
+    ///
+    /// House rules: `unsafe` only where it is reviewed, imports in the core run one way, each crate has its licence,
+    /// no file over 600 lines, nothing unfinished, a fixed top level. Each is one file in tools/xtask/src/lint.
+    Lint,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +85,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Run(args) => run::run(&workspace, args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Lint => lint::run(&workspace),
         Command::Build => build::report(&build::all(&workspace)?),
     }
 }

@@ -13,6 +13,7 @@ use crate::boot_tests::{self, Bench, BootTest};
 use crate::build::{self, cargo};
 use crate::interrupt;
 use crate::lab::Lab;
+use crate::lint;
 use crate::process::{describe, last_lines};
 use crate::progress::Step;
 use crate::workspace::Workspace;
@@ -62,24 +63,32 @@ enum Outcome {
     },
 }
 
-/// A check that is a cargo command.
+/// A check of the sources, before anything boots.
 struct Check {
     name: &'static str,
     about: &'static str,
-    arguments: &'static [&'static str],
+    kind: Kind,
 }
 
-const CHECKS: [Check; 3] = [
-    Check { name: "fmt", about: "rustfmt has nothing to change", arguments: &["fmt", "--all", "--check"] },
+enum Kind {
+    /// A cargo command with these arguments.
+    Cargo(&'static [&'static str]),
+    /// `cargo xtask lint` without its cargo commands.
+    HouseRules,
+}
+
+const CHECKS: [Check; 4] = [
+    Check { name: "fmt", about: "rustfmt has nothing to change", kind: Kind::Cargo(&["fmt", "--all", "--check"]) },
+    Check { name: "house-rules", about: "the rules of cargo xtask lint", kind: Kind::HouseRules },
     Check {
         name: "clippy",
         about: "no warning of the compiler or of clippy",
-        arguments: &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        kind: Kind::Cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     },
     Check {
         name: "unit",
         about: "unit and integration tests of the core and the tools",
-        arguments: &["test", "--workspace", "--no-fail-fast"],
+        kind: Kind::Cargo(&["test", "--workspace", "--no-fail-fast"]),
     },
 ];
 
@@ -113,27 +122,53 @@ impl Check {
     fn run(&self, workspace: &Workspace) -> Row {
         let step = Step::start(format!("{}: {}", self.name, self.about));
         let start = Instant::now();
-        let mut command = cargo(workspace);
-        command.args(self.arguments);
-        let outcome = self.judge(&mut command);
+        let outcome = match self.kind {
+            Kind::Cargo(arguments) => judge_command(cargo(workspace).args(arguments)),
+            Kind::HouseRules => match lint::house_rules(workspace) {
+                Ok(()) => Outcome::Passed(1),
+                Err(error) => Outcome::failed(format!("{error:#}")),
+            },
+        };
         let row = Row { name: self.name.to_owned(), outcome, elapsed: start.elapsed() };
         step.done(row.word());
         row
     }
+}
 
-    fn judge(&self, command: &mut Command) -> Outcome {
-        let failed = |passed, failed, why| Outcome::Failed { passed, failed, why };
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) => return failed(0, 1, format!("can't start `{}`: {error}", describe(command))),
-        };
-        let said = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).join("\n");
-        let (good, bad) = count_unit_tests(&said).unwrap_or((1, 0));
-        match output.status.success() {
-            true if bad == 0 => Outcome::Passed(good),
-            _ => failed(if bad == 0 { 0 } else { good }, bad.max(1), last_lines(&said, SHOWN_LINES)),
-        }
+impl Outcome {
+    /// One test, failed.
+    fn failed(why: String) -> Self {
+        Self::Failed { passed: 0, failed: 1, why }
     }
+}
+
+fn judge_command(command: &mut Command) -> Outcome {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return Outcome::failed(format!("can't start `{}`: {error}", describe(command))),
+    };
+    let said = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).join("\n");
+    match (output.status.success(), count_unit_tests(&said)) {
+        (true, None) => Outcome::Passed(1),
+        (true, Some((passed, 0))) => Outcome::Passed(passed),
+        (false, Some((passed, failed))) if failed > 0 => Outcome::Failed { passed, failed, why: failures(&said) },
+        _ => Outcome::failed(last_lines(&said, SHOWN_LINES)),
+    }
+}
+
+/// What libtest says about failed tests: from each `failures:` to the result below it.
+fn failures(said: &str) -> String {
+    let mut shown = String::new();
+    let mut inside = false;
+    for line in said.lines() {
+        inside |= line == "failures:";
+        if inside {
+            shown.push_str(line);
+            shown.push('\n');
+        }
+        inside &= !line.starts_with("test result: ");
+    }
+    last_lines(&shown, SHOWN_LINES)
 }
 
 /// Adds up libtest's lines `test result: ok. 13 passed; 0 failed; ...`; `None` when there is none.
@@ -164,8 +199,7 @@ fn boot(workspace: &Workspace, tests: &[&BootTest], jobs: Option<usize>) -> Vec<
     let lab = match build::all(workspace).and_then(|products| Lab::prepare(workspace, &products)) {
         Ok(lab) => lab,
         Err(error) => {
-            let why = format!("{error:#}");
-            let failed = Outcome::Failed { passed: 0, failed: 1, why };
+            let failed = Outcome::failed(format!("{error:#}"));
             let skipped = Outcome::Skipped { count: tests.len(), why: "there is nothing to boot" };
             let row = |name: &str, outcome| Row { name: name.to_owned(), outcome, elapsed: Duration::ZERO };
             return vec![row("build", failed), row("boots", skipped)];
@@ -198,7 +232,7 @@ fn boot_one(lab: &Lab, test: &BootTest) -> Row {
     } else {
         match Bench::new(lab).and_then(|bench| (test.run)(&bench)) {
             Ok(()) => Outcome::Passed(1),
-            Err(error) => Outcome::Failed { passed: 0, failed: 1, why: format!("{error:#}") },
+            Err(error) => Outcome::failed(format!("{error:#}")),
         }
     };
     Row { name: test.name.to_owned(), outcome, elapsed: start.elapsed() }
@@ -262,6 +296,14 @@ mod tests {
                     test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
         assert_eq!(count_unit_tests(text), Some((17, 2)));
         assert_eq!(count_unit_tests("error: could not compile"), None);
+    }
+
+    #[test]
+    fn failures_are_shown_without_the_tests_that_passed() {
+        let text = "test a ... ok\n\nfailures:\n\n---- b stdout ----\nleft: 1\n\nfailures:\n    b\n\n\
+                    test result: FAILED. 1 passed; 1 failed\ntest c ... ok\n";
+        let shown = failures(text);
+        assert!(shown.contains("left: 1") && !shown.contains("... ok"), "{shown}");
     }
 
     #[test]
