@@ -15,7 +15,7 @@ use crate::interrupts::{self, AutoEoi};
 use crate::nic::Cable;
 use crate::qemu::{Block, Hook, Pace, Physical, RegisterFile, Vcpu};
 use crate::report::{Level, Report, counters_json};
-use crate::traps::{self, LateAnswer, Outcome};
+use crate::traps::{self, LateAnswer};
 
 /// Where the first instruction after a machine reset is fetched: CS base 0xffff0000, IP 0xfff0.
 ///
@@ -125,7 +125,11 @@ impl Engine {
             let len = block.bytes(index, &mut bytes);
             let Some(trap) = Trap::decode(&bytes[..len]) else { continue };
             let ends_block = index + 1 == block.len();
-            block.hook(index, Hook::Trap { trap, ends_block });
+            let address = block.address(index);
+            block.hook(
+                index,
+                if trap == Trap::Hypercall { Hook::Hypercall { address } } else { Hook::Trap { trap, ends_block } },
+            );
             if trap.answers_late() && !ends_block {
                 block.hook(index + 1, Hook::AfterTrap);
             }
@@ -139,23 +143,34 @@ impl Engine {
         let mut machine = self.machine();
         machine.tell_time(self.pace);
         machine.log_trap(trap, index, &mut cpu);
-        match traps::serve(trap, index, &mut cpu, &mut memory, &mut machine.host) {
-            Outcome::Done => {}
-            Outcome::Late(answer) => {
-                machine.vps[index as usize].late = Some(answer);
-                if ends_block {
-                    self.pace.request_callback(index);
-                }
-            }
-            Outcome::Fault(why) => {
-                let now = machine.now_100ns;
-                machine.report.fault(now, why);
+        if let Some(answer) = traps::serve_msr_or_cpuid(trap, index, &mut cpu, &mut memory, &mut machine.host) {
+            machine.vps[index as usize].late = Some(answer);
+            if ends_block {
+                self.pace.request_callback(index);
             }
         }
         // Reads ask nothing of the host, and a guest that spins on the reference counter should spin fast.
-        if matches!(trap, Trap::Wrmsr | Trap::Hypercall) || machine.poll_is_due(index, self.poll_interval) {
+        if trap == Trap::Wrmsr || machine.poll_is_due(index, self.poll_interval) {
             machine.poll(index, &mut memory);
         }
+        drop(machine);
+        self.send_interrupts(&mut memory, false);
+    }
+
+    /// The no-op of a hypercall page is about to be executed, at the virtual address `at`.
+    pub fn hypercall(&self, mut vcpu: Vcpu<'_>, at: u64) {
+        let index = vcpu.index();
+        let page = vcpu.physical_address(at).map(|gpa| gpa & !0xfff);
+        let (mut cpu, mut memory) = vcpu.split(self.registers());
+        let mut machine = self.machine();
+        machine.tell_time(self.pace);
+        machine.log_trap(Trap::Hypercall, index, &mut cpu);
+        let in_page = page.is_some() && page == machine.host.hypercall_page();
+        if let Err(why) = traps::serve_hypercall(index, in_page, &mut cpu, &mut memory, &mut machine.host) {
+            let now = machine.now_100ns;
+            machine.report.fault(now, why);
+        }
+        machine.poll(index, &mut memory);
         drop(machine);
         self.send_interrupts(&mut memory, false);
     }
@@ -185,7 +200,9 @@ impl Engine {
     /// The vCPU is between blocks: it has taken an interrupt, or was woken.
     pub fn between_blocks(&self, mut vcpu: Vcpu<'_>) {
         let index = vcpu.index();
-        let (_, mut memory) = vcpu.split(self.registers());
+        // Woken before it was initialised: there is nothing to do yet.
+        let Some(registers) = self.registers.get() else { return };
+        let (_, mut memory) = vcpu.split(registers);
         let hpet = if self.between_blocks_only { HpetReading::take(&mut memory) } else { None };
         let mut machine = self.machine();
         let instructions = machine.instructions(self.pace, 0);

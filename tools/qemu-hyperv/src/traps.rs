@@ -27,38 +27,79 @@ pub enum LateAnswer {
     Rdmsr(u64),
 }
 
-/// What came of a trap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing is left to do.
-    Done,
-    /// The registers have to be set after the instruction.
-    Late(LateAnswer),
-    /// The guest did what a real processor answers with an exception, which a plugin can't raise.
-    Fault(&'static str),
-}
-
-/// Serves a trapped instruction on processor `vp`, just before it is executed.
-pub fn serve(trap: Trap, vp: u32, cpu: &mut impl Cpu, mem: &mut dyn GuestMemory, host: &mut Host) -> Outcome {
+/// Serves CPUID, RDMSR or WRMSR on processor `vp`, just before it is executed.
+pub fn serve_msr_or_cpuid(
+    trap: Trap,
+    vp: u32,
+    cpu: &mut impl Cpu,
+    mem: &mut dyn GuestMemory,
+    host: &mut Host,
+) -> Option<LateAnswer> {
     match trap {
         Trap::Cpuid => cpuid(cpu),
         // TCG itself raises #GP for the MSR instructions above privilege level 0.
-        Trap::Rdmsr | Trap::Wrmsr if cpu.privilege_level() != 0 => Outcome::Done,
+        Trap::Rdmsr | Trap::Wrmsr if cpu.privilege_level() != 0 => None,
         Trap::Rdmsr => match host.rdmsr(vp, cpu.get(Reg::Rcx) as u32) {
-            MsrRead::Value(value) => Outcome::Late(LateAnswer::Rdmsr(value)),
+            MsrRead::Value(value) => Some(LateAnswer::Rdmsr(value)),
             // The host model has noted the violation; without a #GP the guest reads 0.
-            MsrRead::GeneralProtection => Outcome::Late(LateAnswer::Rdmsr(0)),
-            MsrRead::NotHandled => Outcome::Done,
+            MsrRead::GeneralProtection => Some(LateAnswer::Rdmsr(0)),
+            MsrRead::NotHandled => None,
         },
         Trap::Wrmsr => {
             let value = cpu.get_pair(Reg::Rdx, Reg::Rax);
             match host.wrmsr(vp, cpu.get(Reg::Rcx) as u32, value, mem) {
                 // As for RDMSR: the violation is noted and the guest goes on.
-                MsrWrite::Done | MsrWrite::GeneralProtection | MsrWrite::NotHandled => Outcome::Done,
+                MsrWrite::Done | MsrWrite::GeneralProtection | MsrWrite::NotHandled => None,
             }
         }
-        Trap::Hypercall => hypercall(vp, cpu, mem, host),
+        Trap::Hypercall => None,
     }
+}
+
+/// Serves the no-op of the hypercall page on processor `vp`; `in_page` says whether it was found there while the page is
+/// enabled. The registers hold the result at once.
+///
+/// TLFS "Hypercall Interface": RCX, RDX, R8 and RAX in 64-bit code, pairs of 32-bit registers otherwise. The register that would
+/// tell 64-bit code from compatibility mode, CS.L, can't be read: long mode counts as 64-bit code.
+///
+/// # Errors
+/// What the guest did that a real processor answers with an exception, which a plugin can't raise. The call is refused.
+pub fn serve_hypercall(
+    vp: u32,
+    in_page: bool,
+    cpu: &mut impl Cpu,
+    mem: &mut dyn GuestMemory,
+    host: &mut Host,
+) -> Result<(), &'static str> {
+    let long_mode = cpu.long_mode();
+    let allowed = if !cpu.protected() {
+        Err("hypercall in real mode")
+    } else if cpu.privilege_level() != 0 {
+        Err("hypercall above privilege level 0")
+    } else if !in_page {
+        Err("hypercall outside the enabled hypercall page")
+    } else {
+        Ok(())
+    };
+    let result = if allowed.is_err() {
+        HV_STATUS_ACCESS_DENIED
+    } else if long_mode {
+        let call = Hypercall { control: cpu.get(Reg::Rcx), input: cpu.get(Reg::Rdx), output: cpu.get(Reg::R8) };
+        host.hypercall(vp, call, mem)
+    } else {
+        let call = Hypercall {
+            control: cpu.get_pair(Reg::Rdx, Reg::Rax),
+            input: cpu.get_pair(Reg::Rbx, Reg::Rcx),
+            output: cpu.get_pair(Reg::Rdi, Reg::Rsi),
+        };
+        host.hypercall(vp, call, mem)
+    };
+    if long_mode {
+        cpu.set(Reg::Rax, result);
+    } else {
+        cpu.set_pair(Reg::Rdx, Reg::Rax, result);
+    }
+    allowed
 }
 
 /// Gives an answer, just before the instruction that follows.
@@ -77,40 +118,9 @@ pub fn give(answer: LateAnswer, cpu: &mut impl Cpu, host: &mut Host) {
 }
 
 /// Only leaf 1 and the hypervisor's range need an answer; the others stay TCG's own.
-fn cpuid(cpu: &mut impl Cpu) -> Outcome {
+fn cpuid(cpu: &mut impl Cpu) -> Option<LateAnswer> {
     let leaf = cpu.get(Reg::Rax) as u32;
-    if leaf == 1 || leaf >> 16 == 0x4000 {
-        Outcome::Late(LateAnswer::Cpuid { leaf, subleaf: cpu.get(Reg::Rcx) as u32 })
-    } else {
-        Outcome::Done
-    }
-}
-
-/// TLFS "Hypercall Interface": RCX, RDX, R8 and RAX in 64-bit code, pairs of 32-bit registers otherwise.
-///
-/// The register that would tell 64-bit code from compatibility mode, CS.L, can't be read: long mode counts as 64-bit code.
-fn hypercall(vp: u32, cpu: &mut impl Cpu, mem: &mut dyn GuestMemory, host: &mut Host) -> Outcome {
-    let long_mode = cpu.long_mode();
-    let allowed = cpu.protected() && cpu.privilege_level() == 0;
-    let result = if !allowed {
-        HV_STATUS_ACCESS_DENIED
-    } else if long_mode {
-        let call = Hypercall { control: cpu.get(Reg::Rcx), input: cpu.get(Reg::Rdx), output: cpu.get(Reg::R8) };
-        host.hypercall(vp, call, mem)
-    } else {
-        let call = Hypercall {
-            control: cpu.get_pair(Reg::Rdx, Reg::Rax),
-            input: cpu.get_pair(Reg::Rbx, Reg::Rcx),
-            output: cpu.get_pair(Reg::Rdi, Reg::Rsi),
-        };
-        host.hypercall(vp, call, mem)
-    };
-    if long_mode {
-        cpu.set(Reg::Rax, result);
-    } else {
-        cpu.set_pair(Reg::Rdx, Reg::Rax, result);
-    }
-    if allowed { Outcome::Done } else { Outcome::Fault("hypercall in real mode or above privilege level 0") }
+    (leaf == 1 || leaf >> 16 == 0x4000).then(|| LateAnswer::Cpuid { leaf, subleaf: cpu.get(Reg::Rcx) as u32 })
 }
 
 #[cfg(test)]
@@ -127,9 +137,9 @@ mod tests {
 
     /// What a guest sees: the trap, TCG's own version of the instruction, then the late answer.
     fn run(trap: Trap, cpu: &mut FakeCpu, tcg: impl FnOnce(&mut FakeCpu), host: &mut Host, mem: &mut FlatMemory) {
-        let outcome = serve(trap, 0, cpu, mem, host);
+        let late = serve_msr_or_cpuid(trap, 0, cpu, mem, host);
         tcg(cpu);
-        if let Outcome::Late(answer) = outcome {
+        if let Some(answer) = late {
             give(answer, cpu, host);
         }
     }
@@ -161,7 +171,7 @@ mod tests {
     fn user_code_reaches_no_msr() {
         let (mut host, mut mem) = machine();
         let mut cpu = FakeCpu::long_mode(&[(Reg::Cs, 0x33), (Reg::Rcx, GUEST_OS_ID), (Reg::Rax, 5)]);
-        assert_eq!(serve(Trap::Wrmsr, 0, &mut cpu, &mut mem, &mut host), Outcome::Done);
+        assert_eq!(serve_msr_or_cpuid(Trap::Wrmsr, 0, &mut cpu, &mut mem, &mut host), None);
         assert_eq!(host.rdmsr(0, GUEST_OS_ID as u32), MsrRead::Value(0));
     }
 
@@ -192,7 +202,7 @@ mod tests {
         // HvSignalEvent, fast, with a reserved bit of the input set: status 3.
         let (control, input) = (0x1_005du64, 1u64 << 48);
         let mut cpu = FakeCpu::long_mode(&[(Reg::Rcx, control), (Reg::Rdx, input), (Reg::Rax, u64::MAX)]);
-        assert_eq!(serve(Trap::Hypercall, 0, &mut cpu, &mut mem, &mut host), Outcome::Done);
+        assert_eq!(serve_hypercall(0, true, &mut cpu, &mut mem, &mut host), Ok(()));
         assert_eq!(cpu.get(Reg::Rax), 3);
 
         let mut cpu = FakeCpu::default();
@@ -200,17 +210,21 @@ mod tests {
         cpu.set(Reg::Rax, control);
         cpu.set(Reg::Rdx, 0);
         cpu.set_pair(Reg::Rbx, Reg::Rcx, input);
-        assert_eq!(serve(Trap::Hypercall, 0, &mut cpu, &mut mem, &mut host), Outcome::Done);
+        assert_eq!(serve_hypercall(0, true, &mut cpu, &mut mem, &mut host), Ok(()));
         assert_eq!((cpu.get(Reg::Rdx), cpu.get(Reg::Rax)), (0, 3));
     }
 
     #[test]
-    fn a_hypercall_in_real_mode_or_user_code_is_a_fault_and_reaches_nothing() {
+    fn a_hypercall_that_a_processor_would_refuse_reaches_nothing() {
         let (mut host, mut mem) = machine();
-        let mut real_mode = FakeCpu::default();
-        let mut user = FakeCpu::long_mode(&[(Reg::Cs, 0x33), (Reg::Rcx, 8)]);
-        for cpu in [&mut real_mode, &mut user] {
-            assert!(matches!(serve(Trap::Hypercall, 0, cpu, &mut mem, &mut host), Outcome::Fault(_)));
+        let real_mode = FakeCpu::default();
+        let user = FakeCpu::long_mode(&[(Reg::Cs, 0x33), (Reg::Rcx, 8)]);
+        let elsewhere = FakeCpu::long_mode(&[(Reg::Rcx, 8)]);
+        for (mut cpu, in_page, reason) in
+            [(real_mode, true, "real mode"), (user, true, "privilege"), (elsewhere, false, "outside")]
+        {
+            let why = serve_hypercall(0, in_page, &mut cpu, &mut mem, &mut host).unwrap_err();
+            assert!(why.contains(reason), "{why}");
             assert_eq!(cpu.get(Reg::Rax), 6);
         }
         assert!(host.counters().hypercalls.is_empty());

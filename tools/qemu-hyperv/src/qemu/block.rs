@@ -5,17 +5,22 @@ use std::ffi::c_void;
 use super::callbacks;
 use super::ffi;
 use super::pace::Pace;
-use crate::insn::MAX_LEN;
+use crate::insn::{MAX_LEN, Trap};
 
 /// What is called before an instruction of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// The instruction is trapped.
+    /// CPUID, RDMSR or WRMSR.
     Trap {
-        /// Which kind.
-        trap: crate::insn::Trap,
+        /// Which of them.
+        trap: Trap,
         /// Whether the block ends with it, so that the next block must look for its late answer.
         ends_block: bool,
+    },
+    /// The no-op of a hypercall page.
+    Hypercall {
+        /// Its virtual address.
+        address: u64,
     },
     /// The instruction follows a trap whose answer is given late.
     AfterTrap,

@@ -82,6 +82,8 @@ pub fn for_hook(hook: Hook) -> (ffi::VcpuCallback, *mut c_void) {
             let code = trap as usize | if ends_block { ENDS_BLOCK } else { 0 };
             (on_trap, std::ptr::without_provenance_mut(code))
         }
+        // QEMU runs on 64-bit machines only: the address fits.
+        Hook::Hypercall { address } => (on_hypercall, std::ptr::without_provenance_mut(address as usize)),
         Hook::AfterTrap => (on_after_trap, std::ptr::null_mut()),
     }
 }
@@ -126,11 +128,15 @@ extern "C" fn on_reset_vector(vcpu: c_uint, _: *mut c_void) {
 
 extern "C" fn on_trap(vcpu: c_uint, userdata: *mut c_void) {
     let code = userdata.addr();
-    let trap = [Trap::Cpuid, Trap::Rdmsr, Trap::Wrmsr, Trap::Hypercall]
+    let trap = [Trap::Cpuid, Trap::Rdmsr, Trap::Wrmsr]
         .into_iter()
         .find(|&trap| trap as usize == code & !ENDS_BLOCK)
         .expect("the userdata is that of for_hook");
     with_vcpu(vcpu, |engine, vcpu| engine.trap(vcpu, trap, code & ENDS_BLOCK != 0));
+}
+
+extern "C" fn on_hypercall(vcpu: c_uint, userdata: *mut c_void) {
+    with_vcpu(vcpu, |engine, vcpu| engine.hypercall(vcpu, userdata.addr() as u64));
 }
 
 extern "C" fn on_after_trap(vcpu: c_uint, _: *mut c_void) {

@@ -154,6 +154,7 @@ unsafe extern "C" {
     pub fn qemu_plugin_read_register(register: *mut Register, buf: *mut GByteArray) -> bool;
     pub fn qemu_plugin_write_register(register: *mut Register, buf: *mut GByteArray) -> bool;
     pub fn qemu_plugin_read_memory_hwaddr(addr: u64, data: *mut GByteArray, len: usize) -> c_int;
+    pub fn qemu_plugin_translate_vaddr(vaddr: u64, hwaddr: *mut u64) -> bool;
     pub fn qemu_plugin_write_memory_hwaddr(addr: u64, data: *mut GByteArray) -> c_int;
 
     pub fn qemu_plugin_scoreboard_new(element_size: usize) -> *mut Scoreboard;
