@@ -2,9 +2,13 @@
 //!
 //! Blocks are written here as bytes at the offsets of the specification, not with the core's own declarations.
 
+mod boot;
 mod hostile;
+mod network;
 mod preboot;
 mod sim;
+mod tftp;
+mod udp;
 mod undi;
 mod undi_data;
 mod unload;

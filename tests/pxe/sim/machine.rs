@@ -1,7 +1,6 @@
 //! The BIOS machine, with its own time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use hvpxe::machine::{Key, Machine, ResidentLayout};
@@ -34,12 +33,24 @@ pub struct MachineState {
     now: Cell<u64>,
     /// Everything printed.
     pub screen: RefCell<String>,
-    /// Keystrokes to come.
-    pub keys: RefCell<VecDeque<Key>>,
+    /// A keystroke to come, and when.
+    key: Cell<Option<(u64, Key)>>,
     /// Whether our hooks are in place.
     pub hooked: Cell<bool>,
     /// Whether somebody hooked above us.
     pub hooked_above: Cell<bool>,
+}
+
+impl MachineState {
+    /// How long the machine has been running.
+    pub fn seconds(&self) -> u64 {
+        self.now.get() / (1000 * Ticks100ns::PER_MILLISECOND)
+    }
+
+    /// Somebody will press a key.
+    pub fn key_after(&self, milliseconds: u64, key: Key) {
+        self.key.set(Some((self.now.get() + milliseconds * Ticks100ns::PER_MILLISECOND, key)));
+    }
 }
 
 impl Machine for SimMachine {
@@ -58,7 +69,9 @@ impl Machine for SimMachine {
     }
 
     fn key(&self) -> Option<Key> {
-        self.0.keys.borrow_mut().pop_front()
+        let (_, key) = self.0.key.get().filter(|(when, _)| self.0.now.get() >= *when)?;
+        self.0.key.set(None);
+        Some(key)
     }
 
     fn random(&self) -> u32 {
