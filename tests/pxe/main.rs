@@ -3,6 +3,7 @@
 //! Blocks are written here as bytes at the offsets of the specification, not with the core's own declarations.
 
 mod boot;
+mod clients;
 mod hostile;
 mod network;
 mod preboot;

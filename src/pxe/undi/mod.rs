@@ -212,6 +212,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         if !self.nic.is_open() {
             self.nic.open()?;
             self.state.undi.forget_traffic();
+            self.state.undi.cleared = NicStatistics::default(); // the card counts from its opening
             self.apply_filter()?;
         }
         self.state.undi.phase = self.state.undi.phase.max(Phase::Initialized);
