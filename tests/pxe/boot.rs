@@ -129,6 +129,14 @@ fn a_card_that_does_not_come_up_is_explained() {
 }
 
 #[test]
+fn one_card_of_several_is_named() {
+    let mut rig = Rig::new();
+    rig.card.unplugged.set(true);
+    rig.card.place.set(Some((2, 3)));
+    fails(&mut rig, "NIC     00:15:5d:01:02:03, card 2 of 3\n");
+}
+
+#[test]
 fn a_card_without_link_is_waited_for_and_explained() {
     let mut rig = Rig::new();
     rig.card.unplugged.set(true);

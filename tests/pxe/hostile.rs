@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use hvpxe::mem::SegOff;
 use hvpxe::pxe::Then;
 
+use super::network::{SERVER, booted, file};
 use super::sim::{BLOCK, BUFFER, LAYOUT, RESIDENT, Rig, far};
 
 /// The whole of the longest block, and more.
@@ -78,5 +79,105 @@ proptest! {
             }
             prop_assert!(after == before, "opcode {:#x} wrote elsewhere", opcode);
         }
+    }
+}
+
+/// A block for a base-code function that goes most of the way: known names and addresses, and a few bytes at random.
+fn network_blocks() -> impl Strategy<Value = (u16, Vec<u8>)> {
+    let opcode =
+        prop_oneof![6 => 0x20_u16..0x26, 4 => 0x30_u16..0x34, 1 => Just(0x73), 1 => Just(0x70), 1 => Just(0x05)];
+    let noise = prop::collection::vec((0..BLOCK_LEN, any::<u8>()), 0..3);
+    let name = prop_oneof![4 => Just("boot.0"), 1 => Just("large"), 1 => Just("absent"), 1 => Just("")];
+    (opcode, name, noise, prop_oneof![Just(0_u16), 1..3000_u16, any::<u16>()]).prop_map(
+        |(opcode, name, noise, size)| {
+            let mut block = vec![0; BLOCK_LEN];
+            let put = |block: &mut Vec<u8>, at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+            match opcode {
+                0x20 | 0x25 => {
+                    put(&mut block, 2, &SERVER);
+                    put(&mut block, 0x0a, name.as_bytes());
+                    put(&mut block, 0x8c, &size.to_le_bytes());
+                }
+                0x22 => put(&mut block, 6, &far(BUFFER)),
+                0x23 | 0x73 => {
+                    put(&mut block, 2, name.as_bytes());
+                    put(&mut block, 0x82, &size.to_le_bytes());
+                    put(&mut block, 0x86, &BUFFER.linear().to_le_bytes());
+                    put(&mut block, 0x8a, &SERVER);
+                }
+                0x32 | 0x33 => {
+                    put(&mut block, 2, &SERVER);
+                    put(&mut block, 0x0c, &size.to_be_bytes());
+                    put(&mut block, 0x0e, &size.to_le_bytes());
+                    put(&mut block, 0x10, &far(BUFFER));
+                }
+                _ => {}
+            }
+            for (at, byte) in noise {
+                block[at] = byte;
+            }
+            (opcode, block)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn base_code_ends_in_time_and_writes_only_where_it_may(
+        calls in prop::collection::vec(network_blocks(), 1..12),
+        fault in prop_oneof![Just("none"), Just("silent"), Just("no-options"), Just("garbage"), Just("endless")],
+    ) {
+        let (mut rig, server) = booted();
+        server.borrow_mut().files().add("large", file(300_000));
+        server.borrow_mut().set("tftp.fault", fault).unwrap();
+        for (opcode, block) in calls {
+            rig.mem.poke(BLOCK.linear(), &block);
+            let before = rig.mem.snapshot();
+            let began = rig.machine.seconds();
+            let result = rig.api.call(opcode, BLOCK);
+            prop_assert!(rig.machine.seconds() - began < 120, "opcode {:#x} took too long", opcode);
+            let mut after = rig.mem.snapshot();
+            let at = BLOCK.linear() as usize;
+            if result.then == Then::Return {
+                prop_assert_eq!(result.ax, u16::from(after[at..at + 2] != [0, 0]));
+            }
+            let fields = network_outputs(opcode);
+            let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end];
+            allowed.extend(network_buffer(opcode, &block));
+            for range in allowed {
+                let range = range.start..range.end.min(after.len()).max(range.start);
+                after[range.clone()].copy_from_slice(&before[range]);
+            }
+            prop_assert!(after == before, "opcode {:#x} wrote elsewhere", opcode);
+            rig.mem.poke(0, &before);
+        }
+    }
+}
+
+/// As [`outputs`], for the base-code functions.
+fn network_outputs(opcode: u16) -> std::ops::Range<usize> {
+    match opcode {
+        0x20 => 0x8c..0x8e,
+        0x22 => 2..6,
+        0x23 => 0x82..0x86,
+        0x25 => 0x8a..0x8e,
+        0x32 => 2..0x10,
+        _ => 0..2,
+    }
+}
+
+/// As [`buffer`], for the base-code functions.
+fn network_buffer(opcode: u16, block: &[u8]) -> Option<std::ops::Range<usize>> {
+    let word = |at: usize| usize::from(u16::from_le_bytes([block[at], block[at + 1]]));
+    let pointer = |at: usize| word(at) + (word(at + 2) << 4);
+    let double = |at: usize| word(at) + (word(at + 2) << 16);
+    match opcode {
+        0x22 => Some(pointer(6)..pointer(6) + 1456),
+        0x23 => Some(double(0x86)..double(0x86) + double(0x82)),
+        0x32 => Some(pointer(0x10)..pointer(0x10) + word(0x0e)),
+        0x73 => Some(0x7c00..RESIDENT as usize),
+        _ => None,
     }
 }
