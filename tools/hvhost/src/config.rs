@@ -93,6 +93,8 @@ pub struct Config {
     pub max_nvsp_version: u32,
     /// Layout of received frames.
     pub rx_layout: RxLayout,
+    /// Frames in one packet to the guest at most, 1 to 375.
+    pub max_rx_ranges: usize,
     /// Whether a completion of a received packet may be without payload, as Microsoft's host allows and iPXE sends.
     /// If not, it stops the channel, as on OpenVMM.
     pub lenient_rx_completion: bool,
@@ -131,6 +133,7 @@ impl Default for Config {
             mac: [0x00, 0x15, 0x5d, 0x0a, 0x0b, 0x0c],
             max_nvsp_version: 0x0006_0001,
             rx_layout: RxLayout::OpenVmm,
+            max_rx_ranges: 375,
             lenient_rx_completion: true,
             revoke_completes: true,
             link_up: true,
@@ -161,10 +164,15 @@ impl Config {
     /// | `mac` | xx:xx:xx:xx:xx:xx |
     /// | `max_nvsp_version` | number, for instance 0x50000 |
     /// | `rx_layout` | openvmm, compact |
+    /// | `max_rx_ranges` | 1 to 375 |
     /// | `lenient_rx_completion`, `revoke_completes`, `link` | on/off |
     /// | `silent` | on/off: VMBus never answers |
     /// | `no_nic` | on/off: no NIC is offered |
     /// | `unsolicited` | on/off: an OFFER and its RESCIND come before each reply |
+    /// | `tx_completion_delay` | time |
+    /// | `reply_first` | on/off: RNDIS replies come before the completions of their requests |
+    /// | `wrong_indication` | on/off: an indication with wrong lengths at the start |
+    /// | `unsolicited_nvsp` | on/off: VF association and indirection table after the handshake |
     /// | `rescind_at` | time |
     /// | `rescind_after` | number of frames sent by the guest |
     /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
@@ -173,26 +181,26 @@ impl Config {
     /// # Errors
     /// Says which key or value was not understood.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let bad = |why: &str| format!("{key}={value}: {why}");
+        self.apply(key, value).map_err(|why| format!("{key}={value}: {why}"))
+    }
+
+    fn apply(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        let faults = &mut self.faults;
         match key {
-            "vps" => self.vps = number(value).filter(|&n| (1..=64).contains(&n)).ok_or_else(|| bad("not 1 to 64"))?,
-            "privileges_low" => self.privileges_low = number(value).ok_or_else(|| bad("not a number"))?,
-            "privileges_high" => self.privileges_high = number(value).ok_or_else(|| bad("not a number"))?,
-            "features" => self.features = number(value).ok_or_else(|| bad("not a number"))?,
-            "recommendations" => self.recommendations = number(value).ok_or_else(|| bad("not a number"))?,
-            "polling" => set_bits(&mut self.features, 1 << 17, switch(value).ok_or_else(|| bad("not on or off"))?),
-            "post_privilege" => {
-                set_bits(&mut self.privileges_high, 0x30, switch(value).ok_or_else(|| bad("not on or off"))?);
-            }
-            "deprecate_auto_eoi" => {
-                set_bits(&mut self.recommendations, 1 << 9, switch(value).ok_or_else(|| bad("not on or off"))?);
-            }
+            "vps" => self.vps = within(value, 1..=64)?,
+            "privileges_low" => self.privileges_low = number(value)?,
+            "privileges_high" => self.privileges_high = number(value)?,
+            "features" => self.features = number(value)?,
+            "recommendations" => self.recommendations = number(value)?,
+            "polling" => set_bits(&mut self.features, 1 << 17, switch(value)?),
+            "post_privilege" => set_bits(&mut self.privileges_high, 0x30, switch(value)?),
+            "deprecate_auto_eoi" => set_bits(&mut self.recommendations, 1 << 9, switch(value)?),
             "overlay" => {
                 self.overlay = match value {
                     "kept" => OverlayMode::Kept,
                     "zeroed" => OverlayMode::Zeroed,
                     "ram" => OverlayMode::Ram,
-                    _ => return Err(bad("not kept, zeroed or ram")),
+                    _ => return Err("not kept, zeroed or ram"),
                 }
             }
             "masked_sint" => {
@@ -200,43 +208,40 @@ impl Config {
                     "hold" => MaskedSint::Hold,
                     "drop" => MaskedSint::Drop,
                     "write" => MaskedSint::Write,
-                    _ => return Err(bad("not hold, drop or write")),
+                    _ => return Err("not hold, drop or write"),
                 }
             }
-            "scontrol_reset" => {
-                self.scontrol_reset = number(value).filter(|&n| n < 2).ok_or_else(|| bad("not 0 or 1"))?.into();
-            }
-            "max_vmbus_version" => {
-                self.max_vmbus_version = version(value).ok_or_else(|| bad("not major.minor"))?;
-            }
-            "other_offers" => self.other_offers = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "close_delay" => self.close_delay = time(value).ok_or_else(|| bad("not a time"))?,
-            "unload_delay" => self.unload_delay = time(value).ok_or_else(|| bad("not a time"))?,
-            "relid_step" => self.relid_step = number(value).ok_or_else(|| bad("not a number"))?,
-            "mac" => self.mac = mac(value).ok_or_else(|| bad("not a MAC address"))?,
-            "max_nvsp_version" => self.max_nvsp_version = number(value).ok_or_else(|| bad("not a number"))?,
+            "scontrol_reset" => self.scontrol_reset = within(value, 0..=1)?.into(),
+            "max_vmbus_version" => self.max_vmbus_version = version(value).ok_or("not MAJOR.MINOR")?,
+            "other_offers" => self.other_offers = switch(value)?,
+            "close_delay" => self.close_delay = time(value)?,
+            "unload_delay" => self.unload_delay = time(value)?,
+            "relid_step" => self.relid_step = number(value)?,
+            "mac" => self.mac = mac(value).ok_or("not a MAC address")?,
+            "max_nvsp_version" => self.max_nvsp_version = number(value)?,
             "rx_layout" => {
                 self.rx_layout = match value {
                     "openvmm" => RxLayout::OpenVmm,
                     "compact" => RxLayout::Compact,
-                    _ => return Err(bad("not openvmm or compact")),
+                    _ => return Err("not openvmm or compact"),
                 }
             }
-            "lenient_rx_completion" => {
-                self.lenient_rx_completion = switch(value).ok_or_else(|| bad("not on or off"))?;
-            }
-            "revoke_completes" => self.revoke_completes = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "link" => self.link_up = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "silent" => self.faults.silent = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "no_nic" => self.faults.no_nic = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "unsolicited" => self.faults.unsolicited = switch(value).ok_or_else(|| bad("not on or off"))?,
-            "rescind_at" => self.faults.rescind_at = Some(time(value).ok_or_else(|| bad("not a time"))?),
-            "rescind_after" => {
-                self.faults.rescind_after = Some(number(value).ok_or_else(|| bad("not a number"))?.into());
-            }
-            "link_change" => self.faults.link_changes.push(link_change(value).ok_or_else(|| bad("not STATE@TIME"))?),
-            "post_burst" => self.faults.post_bursts.push(burst(value).ok_or_else(|| bad("not STATUS*COUNT@AFTER"))?),
-            _ => return Err(format!("{key}: no such switch")),
+            "max_rx_ranges" => self.max_rx_ranges = within(value, 1..=375)? as usize,
+            "lenient_rx_completion" => self.lenient_rx_completion = switch(value)?,
+            "revoke_completes" => self.revoke_completes = switch(value)?,
+            "link" => self.link_up = switch(value)?,
+            "silent" => faults.silent = switch(value)?,
+            "no_nic" => faults.no_nic = switch(value)?,
+            "unsolicited" => faults.unsolicited = switch(value)?,
+            "tx_completion_delay" => faults.tx_completion_delay = time(value)?,
+            "reply_first" => faults.reply_first = switch(value)?,
+            "wrong_indication" => faults.wrong_indication = switch(value)?,
+            "unsolicited_nvsp" => faults.unsolicited_nvsp = switch(value)?,
+            "rescind_at" => faults.rescind_at = Some(time(value)?),
+            "rescind_after" => faults.rescind_after = Some(number(value)?.into()),
+            "link_change" => faults.link_changes.push(link_change(value)?),
+            "post_burst" => faults.post_bursts.push(burst(value)?),
+            _ => return Err("no such switch"),
         }
         Ok(())
     }
@@ -246,18 +251,23 @@ fn set_bits(register: &mut u32, bits: u32, on: bool) {
     *register = if on { *register | bits } else { *register & !bits };
 }
 
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    }
+fn number(text: &str) -> Result<u32, &'static str> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "not a number of 32 bits")
 }
 
-fn switch(text: &str) -> Option<bool> {
+fn within(text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, &'static str> {
+    number(text).and_then(|number| if range.contains(&number) { Ok(number) } else { Err("out of range") })
+}
+
+fn switch(text: &str) -> Result<bool, &'static str> {
     match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("not on or off"),
     }
 }
 
@@ -266,15 +276,16 @@ fn version(text: &str) -> Option<u32> {
     Some(u32::from(major.parse::<u16>().ok()?) << 16 | u32::from(minor.parse::<u16>().ok()?))
 }
 
-fn time(text: &str) -> Option<u64> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+fn time(text: &str) -> Result<u64, &'static str> {
+    const WRONG: &str = "not a time in us, ms or s";
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or(WRONG)?);
     let factor = match unit {
         "us" => 10,
         "ms" => MS,
         "s" => SECOND,
-        _ => return None,
+        _ => return Err(WRONG),
     };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
+    digits.parse().ok().and_then(|number: u64| number.checked_mul(factor)).ok_or(WRONG)
 }
 
 fn mac(text: &str) -> Option<[u8; 6]> {
@@ -286,24 +297,20 @@ fn mac(text: &str) -> Option<[u8; 6]> {
     parts.next().is_none().then_some(mac)
 }
 
-fn link_change(text: &str) -> Option<(u64, bool)> {
-    let (state, at) = text.split_once('@')?;
-    let up = match state {
-        "up" => true,
-        "down" => false,
-        _ => return None,
-    };
-    Some((time(at)?, up))
+fn link_change(text: &str) -> Result<(u64, bool), &'static str> {
+    match text.split_once('@').ok_or("not STATE@TIME")? {
+        ("up", at) => Ok((time(at)?, true)),
+        ("down", at) => Ok((time(at)?, false)),
+        _ => Err("not up or down"),
+    }
 }
 
-fn burst(text: &str) -> Option<Burst> {
-    let (status, rest) = text.split_once('*')?;
-    let (count, after) = rest.split_once('@')?;
-    Some(Burst {
-        status: u16::try_from(number(status)?).ok()?,
-        count: number(count)?.into(),
-        after: number(after)?.into(),
-    })
+fn burst(text: &str) -> Result<Burst, &'static str> {
+    const WRONG: &str = "not STATUS*COUNT@AFTER";
+    let (status, rest) = text.split_once('*').ok_or(WRONG)?;
+    let (count, after) = rest.split_once('@').ok_or(WRONG)?;
+    let status = u16::try_from(number(status)?).map_err(|_| "a status has 16 bits")?;
+    Ok(Burst { status, count: number(count)?.into(), after: number(after)?.into() })
 }
 
 #[cfg(test)]
@@ -336,8 +343,8 @@ mod tests {
     #[test]
     fn nonsense_is_named_in_the_error() {
         let mut config = Config::default();
-        assert_eq!(config.set("colour", "red").unwrap_err(), "colour: no such switch");
-        assert!(config.set("unload_delay", "5").unwrap_err().contains("not a time"));
+        assert_eq!(config.set("colour", "red").unwrap_err(), "colour=red: no such switch");
+        assert!(config.set("unload_delay", "5").unwrap_err().contains("not a time in"));
         assert!(config.set("vps", "0").is_err());
     }
 }

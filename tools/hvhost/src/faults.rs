@@ -18,8 +18,7 @@ pub struct Faults {
     pub silent: bool,
     /// No NIC is offered.
     pub no_nic: bool,
-    /// Before each VERSION_RESPONSE, GPADL_CREATED, OPENCHANNEL_RESULT and GPADL_TORNDOWN of a connection with offers, a
-    /// device is offered and rescinded.
+    /// Once the offers are sent, a device is offered and rescinded before every reply.
     pub unsolicited: bool,
     /// The NICs are rescinded at this time.
     pub rescind_at: Option<u64>,
@@ -27,6 +26,14 @@ pub struct Faults {
     pub rescind_after: Option<u64>,
     /// Link changes: when, and whether it is up afterwards.
     pub link_changes: Vec<(u64, bool)>,
+    /// The NIC completes sent frames only after this time.
+    pub tx_completion_delay: u64,
+    /// An RNDIS reply comes before the NVSP completion of its request.
+    pub reply_first: bool,
+    /// After RNDIS INITIALIZE comes an indication whose length fields are wrong.
+    pub wrong_indication: bool,
+    /// After the NVSP handshake come a VF association and an indirection table, where the version has them.
+    pub unsolicited_nvsp: bool,
     /// Refused posts.
     pub post_bursts: Vec<Burst>,
 }

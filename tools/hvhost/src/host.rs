@@ -97,7 +97,7 @@ impl Host {
                     self.report.log(format!("post {index} refused with {status:#x}, as configured"));
                     return Ok(status); // the host's doing, so no violation
                 }
-                self.server.post(connection, kind, payload, &self.config)?;
+                self.server.post(connection, kind, payload, &self.config, &mut self.report)?;
                 self.report.counters.posts += 1;
             }
             Call::SignalEvent { connection, flag } => {

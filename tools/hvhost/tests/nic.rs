@@ -247,3 +247,75 @@ fn a_ring_full_of_completions_holds_the_host_back_until_the_guest_signals() {
     assert_eq!(guest.signal(0x2006), 0);
     assert!(packets > 40 && guest.packet().is_some(), "after the signal it goes on");
 }
+
+#[test]
+fn completions_can_be_late_and_replies_early() {
+    let mut guest = Guest::connected(&[("tx_completion_delay", "20ms"), ("reply_first", "on")]);
+    guest.gpadl(NIC, 1, guest::RINGS, 4);
+    guest.gpadl(NIC, 0x5200_0002, RECEIVE, 16);
+    guest.open(NIC, 1);
+    guest.nvsp(1, &[1, 2, 2]);
+    guest.nvsp(2, &[100, 6, 1]);
+    guest.nvsp(3, &[101, 0x5200_0002, 0xbead]);
+    let send = |guest: &mut Guest, channel_type, message: Vec<u8>| {
+        guest.put(guest::SEND, &message);
+        let mut extra = u32s(&[0, 1, message.len() as u32, 0]);
+        extra.extend_from_slice(&(guest::SEND / 4096).to_le_bytes());
+        guest.send(9, 1, 5, &extra, &u32s(&[107, channel_type, u32::MAX, 0, 0, 0, 0, 0]));
+    };
+    send(&mut guest, 1, vector("rndis_initialize_1"));
+    let kinds: Vec<u16> = std::iter::from_fn(|| guest.packet()).map(|packet| packet.0).collect();
+    assert_eq!(kinds, [7, 11], "the reply, then the completion");
+    let mut message = vector("rndis_packet_60");
+    message.extend_from_slice(&frame(1));
+    send(&mut guest, 0, message);
+    assert!(guest.packet().is_none());
+    guest.run(10 * MS);
+    assert!(guest.packet().is_none());
+    guest.run(15 * MS);
+    assert_eq!(guest.packet().unwrap().0, 11);
+    guest.assert_clean();
+}
+
+#[test]
+fn unasked_messages_and_a_wrong_indication() {
+    let mut guest = Guest::connected(&[("unsolicited_nvsp", "on"), ("wrong_indication", "on")]);
+    guest.gpadl(NIC, 1, guest::RINGS, 4);
+    guest.gpadl(NIC, 0x5200_0002, RECEIVE, 16);
+    guest.open(NIC, 1);
+    guest.nvsp(1, &[1, 0x5_0000, 0x5_0000]);
+    guest.nvsp(2, &[125, 1514, 0, 0, 0]);
+    guest.nvsp(3, &[100, 6, 30]);
+    guest.nvsp(4, &[101, 0x5200_0002, 0xbead]);
+    guest.rndis(5, 1, &vector("rndis_initialize_1"));
+    let (kind, _, _, payload) = guest.packet().unwrap();
+    assert_eq!((kind, word(&payload, 0)), (6, 128));
+    let (kind, _, _, payload) = guest.packet().unwrap();
+    assert_eq!((kind, payload.len(), payload[..12].to_vec()), (6, 80, u32s(&[134, 16, 12])));
+    let (reply, ..) = guest.received().unwrap();
+    let (indication, _, ranges) = guest.received().unwrap();
+    assert_eq!(ranges[0], u32s(&[7, 255, 0x4002_0006, 0x100, 12]));
+    guest.complete(reply);
+    guest.complete(indication);
+    guest.assert_clean();
+}
+
+#[test]
+fn frames_can_be_limited_to_some_a_packet() {
+    let mut guest = Guest::connected(&[("max_rx_ranges", "3"), ("rx_layout", "openvmm")]);
+    guest.nic_up();
+    guest.net.0.lock().unwrap().waiting.extend((0..4).map(|tag| frame(tag).to_vec()));
+    assert_eq!(guest.received().unwrap().2.len(), 3);
+    assert_eq!(guest.received().unwrap().2.len(), 1);
+}
+
+#[test]
+fn rings_that_are_used_for_something_else_are_noticed() {
+    let mut guest = Guest::connected(&[]);
+    guest.nic_up();
+    guest.run(200 * MS);
+    guest.assert_clean();
+    guest.put(guest::RINGS + 2 * 4096, &[0x41; 16]);
+    guest.run(20 * MS);
+    assert_eq!(guest.violations(), ["channel 6: ring corrupt: an index of the host's was overwritten"]);
+}

@@ -43,12 +43,13 @@ impl Setup {
             || self.send.as_ref().is_some_and(|(id, _)| *id == gpadl)
     }
 
-    /// The first RNDIS message: is everything there?
+    /// An RNDIS message: is everything there? Says whether it is the first.
     ///
     /// # Errors
     /// What is missing.
-    pub fn finish(&mut self) -> Result<(), &'static str> {
-        if !self.done {
+    pub fn finish(&mut self) -> Result<bool, &'static str> {
+        let first = !self.done;
+        if first {
             if self.ndis_version.is_none() {
                 return Err("before SEND_NDIS_VERSION");
             }
@@ -57,7 +58,21 @@ impl Setup {
             }
             self.done = true;
         }
-        Ok(())
+        Ok(first)
+    }
+
+    /// What hosts with SR-IOV and sub-channels send unasked: no VF; an indirection table of 16 entries behind
+    /// {count @4, offset @8}.
+    pub fn unsolicited(&self) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        if self.version >= nvsp::V4 {
+            messages.push(self.reply(nvsp::SEND_VF_ASSOCIATION, &[0, 0]));
+        }
+        if self.version >= nvsp::V5 {
+            let table = [&[nvsp::SEND_INDIRECTION_TABLE, 16, 12][..], &[0; 16]].concat();
+            messages.push(table.iter().flat_map(|field| field.to_le_bytes()).collect());
+        }
+        messages
     }
 
     /// The used part of a section of the send buffer.

@@ -12,10 +12,16 @@ pub(crate) const REVOKE_SEND_BUF: u32 = 106;
 pub(crate) const SEND_RNDIS_PKT: u32 = 107;
 pub(crate) const SEND_RNDIS_PKT_COMPLETE: u32 = 108;
 pub(crate) const SEND_NDIS_CONFIG: u32 = 125;
+pub(crate) const SEND_VF_ASSOCIATION: u32 = 128;
 pub(crate) const SWITCH_DATA_PATH: u32 = 129;
 pub(crate) const OID_QUERY_EX: u32 = 131;
 pub(crate) const OID_QUERY_EX_COMPLETE: u32 = 132;
 pub(crate) const SUBCHANNEL: u32 = 133;
+pub(crate) const SEND_INDIRECTION_TABLE: u32 = 134;
+
+/// Channel types of SEND_RNDIS_PKT.
+pub(crate) const CHANNEL_DATA: u32 = 0;
+pub(crate) const CHANNEL_CONTROL: u32 = 1;
 
 pub(crate) const V1: u32 = 0x0_0002;
 pub(crate) const V2: u32 = 0x3_0002;

@@ -15,6 +15,7 @@ const KEEPALIVE: u32 = 8;
 const COMPLETE: u32 = 0x8000_0000;
 
 const STATUS_MEDIA_CONNECT: u32 = 0x4001_000b;
+const STATUS_OFFLOAD_CONFIG: u32 = 0x4002_0006;
 const STATUS_MEDIA_DISCONNECT: u32 = 0x4001_000c;
 
 /// RNDIS messages in one NVSP message; length of a transfer; alignment as a power of two. As OpenVMM says.
@@ -77,6 +78,13 @@ pub(crate) fn control(message: &[u8], adapter: &mut Adapter, initialized: &mut b
 /// INDICATE_STATUS of a link change.
 pub(crate) fn link_changed(up: bool) -> Vec<u8> {
     build(INDICATE_STATUS, &[if up { STATUS_MEDIA_CONNECT } else { STATUS_MEDIA_DISCONNECT }, 0, 0], &[])
+}
+
+/// INDICATE_STATUS of the offloads as Windows Server 2012 R2 sends it at the start: its length is not its own.
+pub(crate) fn wrong_indication() -> Vec<u8> {
+    let mut bytes = build(INDICATE_STATUS, &[STATUS_OFFLOAD_CONFIG, 0x100, 0x0c], &[]);
+    bytes[4] = 0xff;
+    bytes
 }
 
 #[cfg(test)]

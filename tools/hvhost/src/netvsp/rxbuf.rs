@@ -8,9 +8,6 @@ use crate::vmbus::gpadl::Region;
 
 /// Sub-allocations kept for RNDIS control messages.
 pub(crate) const CONTROL_BUFFERS: u32 = 16;
-/// Ranges in one transfer-page packet at most.
-pub(crate) const MAX_RANGES: usize = 375;
-
 /// Room before the frame in the OpenVMM layout.
 const HEADER_ROOM: usize = 256;
 /// Room behind it, which some Windows guests need untouched.

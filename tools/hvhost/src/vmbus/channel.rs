@@ -14,8 +14,8 @@ use crate::violations::Breach;
 const UNSTICK_AFTER: u64 = 100 * MS;
 /// How long data may lie in an idle ring before the signal counts as missed; policy.
 const SIGNAL_GRACE: u64 = 100 * MS;
-/// How often the rings are looked at without a signal, to notice missed ones; policy.
-const SIGNAL_CHECK: u64 = 5 * MS;
+/// How often the rings are looked at without a signal, to notice missed ones and overwritten rings; policy.
+const RING_CHECK: u64 = 5 * MS;
 
 /// An open channel.
 #[derive(Debug)]
@@ -196,7 +196,8 @@ impl OpenState {
         if woken {
             self.rings.inbound.set_masked(io.mem, false)?;
         } else if self.rings.drained && io.report.now >= self.next_check {
-            self.next_check = io.report.now + SIGNAL_CHECK;
+            self.next_check = io.report.now + RING_CHECK;
+            self.rings.check(io)?;
             if self.rings.inbound.is_empty(io.mem)? {
                 self.unsignalled = None;
             } else {

@@ -77,6 +77,15 @@ impl Rings {
         Ok(())
     }
 
+    /// Notices that the guest uses the memory of the rings for something else.
+    ///
+    /// # Errors
+    /// An index of the host's has changed.
+    pub fn check(&self, io: &Io<'_>) -> Result<(), Corrupt> {
+        let intact = self.inbound.is_intact(io.mem)? && self.outbound.is_intact(io.mem)?;
+        intact.then_some(()).ok_or("an index of the host's was overwritten")
+    }
+
     /// Whether a packet of this size can be sent now. If not, the guest's signal will tell.
     pub fn reserve(&mut self, io: &mut Io<'_>, extra: usize, payload: usize) -> Result<bool, Corrupt> {
         let fits = self.outbound.reserve(io.mem, Outbound::packet_len(extra, payload))?;

@@ -121,9 +121,14 @@ impl Inbound {
         Ok(self.ring.index(mem, IN)? == self.out)
     }
 
+    /// Whether the host's index is as the host wrote it.
+    pub fn is_intact(&self, mem: &dyn GuestMemory) -> Result<bool, Corrupt> {
+        Ok(self.ring.field(mem, OUT)? as usize == self.published)
+    }
+
     /// Takes the next packet. The guest may reuse its space only after [`commit`](Self::commit).
     pub fn next(&mut self, mem: &dyn GuestMemory) -> Result<Option<Packet>, Corrupt> {
-        if self.ring.index(mem, OUT)? != self.published {
+        if !self.is_intact(mem)? {
             return Err("the guest changed the host's out index");
         }
         let size = self.ring.size();
@@ -221,6 +226,11 @@ impl Outbound {
         Some(Self { ring, in_index })
     }
 
+    /// Whether the host's index is as the host wrote it.
+    pub fn is_intact(&self, mem: &dyn GuestMemory) -> Result<bool, Corrupt> {
+        Ok(self.ring.field(mem, IN)? as usize == self.in_index)
+    }
+
     /// Bytes that a packet takes with `extra` bytes of type-specific header.
     pub fn packet_len(extra: usize, payload: usize) -> usize {
         DESCRIPTOR + extra.next_multiple_of(8) + payload.next_multiple_of(8) + TRAILER
@@ -250,7 +260,7 @@ impl Outbound {
         extra: &[u8],
         payload: &[u8],
     ) -> Result<bool, Corrupt> {
-        if self.ring.index(mem, IN)? != self.in_index {
+        if !self.is_intact(mem)? {
             return Err("the guest changed the host's in index");
         }
         let data_offset = DESCRIPTOR + extra.len().next_multiple_of(8);

@@ -127,13 +127,23 @@ impl Server {
     }
 
     /// HvPostMessage: queues a message; nothing in it is looked at yet.
-    pub fn post(&mut self, connection: u32, kind: u32, payload: Vec<u8>, config: &Config) -> Result<(), Refused> {
+    pub fn post(
+        &mut self,
+        connection: u32,
+        kind: u32,
+        payload: Vec<u8>,
+        config: &Config,
+        report: &mut Report,
+    ) -> Result<(), Refused> {
         let multi_client = connection == msg::MULTI_CLIENT_CONNECTION && config.max_vmbus_version >= msg::V5_0;
         if connection != msg::MESSAGE_CONNECTION && !multi_client {
             return Err((INVALID_CONNECTION_ID, "no such connection"));
         }
         if kind == VMBUS_MESSAGE {
             self.incoming.push_back((connection, payload));
+        } else {
+            let why = "not posted with VMBus's message type";
+            report.breach(Breach::VmbusDropped { message: msg::message_type(&payload), why });
         }
         Ok(())
     }
