@@ -28,6 +28,7 @@ impl DhcpServer {
             Ok(request) => request,
             Err(violation) => return events.push(Event::Violation(violation)),
         };
+        events.extend(request.complaint().map(Event::Violation));
         let reply_port = udp.source.port();
         if let Some(kind) = boot_item(&request) {
             events.push(Event::BootServer(kind));

@@ -25,9 +25,6 @@ impl<'a> Udp<'a> {
     /// # Errors
     /// What is wrong with it: a test's client is the code under test, so its mistakes must not pass as lost frames.
     pub fn parse(frame: &'a [u8]) -> Result<Option<Self>, String> {
-        if frame.len() < 60 {
-            return Err(format!("frame of {} bytes", frame.len()));
-        }
         let packet = SlicedPacket::from_ethernet(frame).map_err(|error| error.to_string())?;
         let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Udp(udp))) = (&packet.net, &packet.transport) else {
             return Ok(None);

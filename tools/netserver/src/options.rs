@@ -21,10 +21,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// What a client must not send.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
-        if bytes.len() < 300 {
-            return Err(format!("BOOTP message of {} bytes, under 300 (RFC 1542)", bytes.len()));
-        }
-        if bytes[0] != 1 || bytes[1..3] != [1, 6] || bytes[236..OPTIONS] != MAGIC {
+        if bytes.len() < OPTIONS || bytes[0] != 1 || bytes[1..3] != [1, 6] || bytes[236..OPTIONS] != MAGIC {
             return Err("not a BOOTREQUEST for Ethernet with DHCP options".into());
         }
         let mut options = Vec::new();
@@ -41,10 +38,16 @@ impl<'a> Request<'a> {
                 _ => return Err("options without an end".into()),
             }
         }
-        if options.first().is_none_or(|&(code, _)| code != 53) {
-            return Err("option 53 is not the first".into());
-        }
         Ok(Self { bytes, options })
+    }
+
+    /// What a client should not do, though it can be answered.
+    pub fn complaint(&self) -> Option<String> {
+        if self.bytes.len() < 300 {
+            return Some(format!("BOOTP message of {} bytes, under 300 (RFC 1542)", self.bytes.len()));
+        }
+        let misplaced = self.options.iter().position(|&(code, _)| code == 53).is_some_and(|place| place != 0);
+        misplaced.then(|| "option 53 is not the first".into())
     }
 
     /// The value of an option.
@@ -145,10 +148,13 @@ mod tests {
 
     #[test]
     fn a_request_must_begin_with_its_type_and_end() {
-        assert_eq!(Request::parse(&discover(&[53, 1, 1, 255])).unwrap().message_type(), 1);
-        assert!(Request::parse(&discover(&[93, 2, 0, 0, 53, 1, 1, 255])).is_err());
+        let good = discover(&[53, 1, 1, 255]);
+        assert_eq!(Request::parse(&good).unwrap().message_type(), 1);
+        assert_eq!(Request::parse(&good).unwrap().complaint(), None);
+        assert!(Request::parse(&good[..299]).unwrap().complaint().is_some());
+        assert!(Request::parse(&discover(&[93, 2, 0, 0, 53, 1, 1, 255])).unwrap().complaint().is_some());
         assert!(Request::parse(&discover(&[53, 1, 1])).is_err());
-        assert!(Request::parse(&discover(&[53, 1, 1, 255])[..299]).is_err());
+        assert!(Request::parse(&good[..239]).is_err());
     }
 
     #[test]
