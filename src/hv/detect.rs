@@ -59,3 +59,17 @@ pub fn detect<H: Hypervisor>(hv: &H) -> Result<Features, Error> {
         recommendations: Recommendations::from_bits_retain(hv.cpuid(HYPERVISOR_CPUID_RECOMMENDATIONS).eax),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_polling_bit_is_used_where_there_is_one_and_auto_eoi_only_where_it_is_welcome() {
+        let sint = |misc, recommendations| Features { misc, recommendations }.polled_sint();
+        let none = (MiscFeatures::empty(), Recommendations::empty());
+        assert_eq!(sint(MiscFeatures::SINT_POLLING, none.1).bits(), 0x4_0075);
+        assert_eq!(sint(none.0, none.1).bits(), 0x2_0075);
+        assert_eq!(sint(none.0, Recommendations::DEPRECATE_AUTO_EOI).bits(), 0x75);
+    }
+}

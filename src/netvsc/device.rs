@@ -156,6 +156,12 @@ impl<H: Hypervisor> Device<H> {
         connection.offers().is_gone(self.channel.relid())
     }
 
+    /// True when the host has confirmed every frame, as far as its packets were looked at.
+    #[must_use]
+    pub const fn all_confirmed(&self) -> bool {
+        self.sections.all_free()
+    }
+
     /// Asks the host for the carrier.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use heapless::Deque;
 
 /// Most frames that wait (policy). Above the 375 ranges that a packet can have, and above the number of buffers that
 /// hosts make of [`RECEIVE_PAGES`]: nothing a sane host sends is ever dropped here.
-pub const MAX_WAITING: usize = 512;
+pub const MAX_WAITING: usize = 384;
 
 /// Sizes of the receive buffer, in pages, largest first (policy): 512 KiB hold about 290 frames; hosts keep 16 buffers
 /// for themselves, so 64 KiB leave 20.

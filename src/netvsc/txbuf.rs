@@ -32,6 +32,12 @@ impl Sections {
         if self.free == 0 { None } else { Some(self.free.trailing_zeros()) }
     }
 
+    /// True when the host has given all of them back.
+    #[must_use]
+    pub const fn all_free(&self) -> bool {
+        self.free.count_ones() == self.count
+    }
+
     /// Where a section starts, in bytes.
     #[must_use]
     pub const fn offset(&self, index: u32) -> usize {
@@ -67,6 +73,7 @@ mod tests {
             taken += 1;
         }
         assert_eq!(taken, 21);
+        assert!(!sections.all_free());
         assert!(sections.give_back(20));
         assert_eq!(sections.first_free(), Some(20));
     }

@@ -15,6 +15,10 @@ const CHECK_CYCLES: u64 = 1 << 22;
 /// (policy). A card that is taken back shows nowhere else.
 const CHECKS_PER_SERVICE: u32 = 512;
 
+/// Cycles without any confirmation of a sent frame after which the host counts as gone (policy: 7 to 34 s): somebody
+/// may have used VMBus and put the MSRs back so well that nothing else shows it.
+const SILENT_CYCLES: u64 = 1 << 35;
+
 /// VMBus while we hold it; the card on it while that is open.
 struct Link<H: Hypervisor> {
     connection: Connection<H>,
@@ -33,13 +37,27 @@ pub struct NetDevice<H: Hypervisor> {
     filter: PacketFilter,
     last_check: u64,
     checks: u32,
+    /// When the first frame went out that the host hasn't confirmed, or when it last confirmed one; in cycles.
+    waiting_since: u64,
+    /// Frames confirmed up to then.
+    confirmed: u32,
 }
 
 impl<H: Hypervisor> NetDevice<H> {
     /// The card of the machine under `hv`. Touches nothing yet.
     #[must_use]
     pub const fn new(hv: H) -> Self {
-        Self { hv, link: None, chosen: None, mac: [0; 6], filter: PacketFilter::empty(), last_check: 0, checks: 0 }
+        Self {
+            hv,
+            link: None,
+            chosen: None,
+            mac: [0; 6],
+            filter: PacketFilter::empty(),
+            last_check: 0,
+            checks: 0,
+            waiting_since: 0,
+            confirmed: 0,
+        }
     }
 
     /// How many network cards the host offers; 0 before the first open.
@@ -87,10 +105,15 @@ impl<H: Hypervisor> NetDevice<H> {
         let Some(link) = &mut self.link else { return Err(Error::NotOpen) };
         let wanted = self.chosen.map(|(_, instance)| instance);
         let opened = link.connection.with_synic(|connection| {
-            if connection.version().is_none() {
-                connection.connect()?;
+            if connection.version().is_some() {
+                connection.service()?;
+                match open_card(connection, wanted) {
+                    // Somebody ended our connection without leaving a trace in the MSRs.
+                    Err(Error::HostTimeout) => connection.mark_lost(),
+                    result => return result,
+                }
             }
-            connection.service()?;
+            connection.connect()?;
             open_card(connection, wanted)
         });
         match opened {
@@ -165,6 +188,10 @@ impl<H: Hypervisor> NetDevice<H> {
         if !self.ensure_ours_now_and_then()? {
             return Ok(());
         }
+        if self.is_silent()? {
+            log::line(format_args!("owner: the host confirms no frames; connecting again"));
+            return self.start_over();
+        }
         self.checks = self.checks.wrapping_add(1);
         if !self.checks.is_multiple_of(CHECKS_PER_SERVICE) {
             return Ok(());
@@ -172,6 +199,20 @@ impl<H: Hypervisor> NetDevice<H> {
         let (connection, device) = self.parts()?;
         connection.with_synic(Connection::service)?;
         if device.is_gone(connection) { Err(Error::NicGone) } else { Ok(()) }
+    }
+
+    /// True when frames went out long ago, and the ring is empty of confirmations.
+    fn is_silent(&mut self) -> Result<bool, Error> {
+        let now = self.hv.cycles();
+        let (_, device) = self.parts()?;
+        let statistics = device.statistics();
+        let confirmed = statistics.transmitted.wrapping_add(statistics.dropped);
+        if device.all_confirmed() || confirmed != self.confirmed {
+            self.confirmed = confirmed;
+            self.waiting_since = now;
+            return Ok(false);
+        }
+        Ok(now.wrapping_sub(self.waiting_since) > SILENT_CYCLES)
     }
 
     /// A request to the card. When the host doesn't answer, somebody may have used VMBus and put the MSRs back so well
@@ -271,7 +312,11 @@ impl<H: Hypervisor> Nic for NetDevice<H> {
     fn transmit(&mut self, pieces: &[&[u8]]) -> Result<(), Error> {
         self.ensure_ours_now_and_then()?;
         let (connection, device) = self.parts()?;
+        let first = device.all_confirmed();
         let result = device.transmit(connection, pieces);
+        if first {
+            self.waiting_since = self.hv.cycles();
+        }
         self.check(result)
     }
 

@@ -24,10 +24,14 @@ fn echoes(lab: &Lab, nic: &mut NetDevice<Lab>, seed: usize) {
 
 /// Somebody who connects, and lets go again so cleanly that no MSR shows it.
 fn clean_thief(lab: &Lab) {
+    let [os_id, hypercall, ..] = lab.owner_msrs();
     let mut connection = Connection::new(lab, Partition::claim(lab).unwrap());
     connection.with_synic(Connection::connect).unwrap();
     connection.disconnect().unwrap();
     connection.free();
+    // It goes by the same guest OS id as we do, so it took ours for its own.
+    lab.write_msr(GUEST_OS_ID, os_id);
+    lab.write_msr(HYPERCALL, hypercall);
 }
 
 /// A loader: it connects, uses its own hypercall page from then on, and leaves SIMP off.
@@ -153,6 +157,45 @@ fn a_thief_that_left_no_trace_shows_when_the_card_does_not_answer() {
     echoes(&lab, &mut nic, 1);
     nic.release().unwrap();
     assert_eq!(lab.pages_in_use(), 0);
+}
+
+#[test]
+fn a_thief_that_left_no_trace_shows_when_no_frame_is_confirmed() {
+    let (lab, wire) = Lab::with(&[]);
+    let mut nic = lab.net_device();
+    nic.open().unwrap();
+    nic.set_filter(PacketFilter::BROADCAST).unwrap();
+    echoes(&lab, &mut nic, 1);
+    lab.pass_millis(30_000);
+    clean_thief(&lab);
+    drop(wire.taken());
+    nic.transmit(&[&frame(100, 2)]).unwrap();
+    for _ in 0..20_000 {
+        lab.pass_millis(1);
+        assert_eq!(nic.receive(&mut [0; 1514]), Ok(None));
+    }
+    assert!(wire.taken().is_empty(), "that frame is lost");
+    echoes(&lab, &mut nic, 3);
+    nic.release().unwrap();
+    assert_eq!(lab.pages_in_use(), 0);
+}
+
+#[test]
+fn a_card_that_was_idle_for_long_is_not_taken_for_silent() {
+    let (lab, _wire) = Lab::with(&[]);
+    let mut nic = lab.net_device();
+    nic.open().unwrap();
+    nic.set_filter(PacketFilter::BROADCAST).unwrap();
+    let connections = |lab: &Lab| lab.counters().vmbus_from_guest.get(&14).copied();
+    let before = connections(&lab);
+    for seed in 0..3 {
+        echoes(&lab, &mut nic, seed);
+        lab.pass_millis(40_000);
+        assert_eq!(nic.receive(&mut [0; 1514]), Ok(None));
+    }
+    assert_eq!(connections(&lab), before);
+    nic.release().unwrap();
+    lab.assert_no_violation();
 }
 
 #[test]
