@@ -11,7 +11,7 @@ use crate::time::Ticks100ns;
 use super::packet::{self, ERROR_OPTION, ERROR_UNKNOWN_TID, Granted, Packet};
 use super::{Block, MAX_BLOCK, Request, Sink};
 
-/// Waits for an answer, in seconds; each is followed by another try but the last (PXE 2.1: 4 tries).
+/// Waits for an answer, in seconds, one after each try (PXE 2.1: 4 tries).
 const WAITS: [u64; 4] = [1, 2, 4, 8];
 
 /// A repeated block is acknowledged again when our last ACK is at least this old, in milliseconds (policy: above any round trip,
@@ -216,14 +216,16 @@ impl Open {
         if self.finished {
             return Ok(Block { number: self.last, len: 0, last: true });
         }
-        for wait in WAITS {
+        for (tries, wait) in WAITS.into_iter().enumerate() {
+            if tries != 0 {
+                self.acknowledge(net)?;
+            }
             let deadline = net.machine.now().plus_millis(wait * SECOND);
             while let Some(slot) = net.wait_slot(&self.filter(), deadline)? {
                 if let Some(block) = self.accept(net, slot, sink)? {
                     return Ok(block);
                 }
             }
-            self.acknowledge(net)?;
         }
         Err(NetError::TftpReadTimeout)
     }
