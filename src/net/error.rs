@@ -39,8 +39,6 @@ pub enum NetError {
     TftpOpenTimeout,
     /// The TFTP server stopped in the middle (PXE-E35).
     TftpReadTimeout,
-    /// A TFTP packet made no sense (PXE-T33, unknown opcode).
-    TftpProtocol,
     /// TFTP error 1 (PXE-E3B).
     TftpFileNotFound,
     /// TFTP error 2 (PXE-E3C).

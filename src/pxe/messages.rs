@@ -77,7 +77,6 @@ fn net_text(error: NetError) -> &'static str {
         NetError::NoBootServer => "No boot server of the chosen kind answered. Is it up?",
         NetError::TftpOpenTimeout => "The TFTP server does not answer. Is the service running, port 69 reachable?",
         NetError::TftpReadTimeout => "The TFTP server stopped in the middle of the file. Is the network stable?",
-        NetError::TftpProtocol => "The TFTP server sent something that is not TFTP. Check the server.",
         NetError::TftpFileNotFound => "The TFTP server has no such file. Check the name, and the server's directory.",
         NetError::TftpAccessViolation => "The TFTP server may not read the file. Check the file's permissions.",
         NetError::TftpRefused(_) => "The TFTP server refused the file. See the server's log.",

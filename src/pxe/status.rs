@@ -42,7 +42,6 @@ impl From<NetError> for PxenvStatus {
             NetError::NoBootServer => Self::BSTRAP_NO_RESPONSE,
             NetError::TftpOpenTimeout => Self::TFTP_OPEN_TIMEOUT,
             NetError::TftpReadTimeout => Self::TFTP_READ_TIMEOUT,
-            NetError::TftpProtocol => Self::TFTP_UNKNOWN_OPCODE,
             NetError::TftpFileNotFound => Self::TFTP_FILE_NOT_FOUND,
             NetError::TftpAccessViolation => Self::TFTP_ACCESS_VIOLATION,
             NetError::TftpRefused(_) => Self::TFTP_ERROR_OPCODE,

@@ -196,3 +196,111 @@ fn text(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|&byte| byte == 0 || byte == 0xff).unwrap_or(bytes.len());
     &bytes[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: MacAddress = [0x00, 0x15, 0x5d, 1, 2, 3];
+
+    /// A BOOTREPLY to [`MAC`] with transaction 0x01020304, and these options behind the magic number.
+    fn reply(options: &[u8]) -> [u8; 600] {
+        let mut bytes = [0; 600];
+        bytes[..3].copy_from_slice(&[2, 1, 6]);
+        bytes[4..8].copy_from_slice(&[1, 2, 3, 4]);
+        bytes[28..34].copy_from_slice(&MAC);
+        bytes[236..240].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+        bytes[240..240 + options.len()].copy_from_slice(options);
+        bytes
+    }
+
+    fn stored(payload: &[u8]) -> Packet {
+        let mut image = [0xee; PACKET_LEN];
+        store(payload, &mut image);
+        image
+    }
+
+    #[test]
+    fn only_replies_to_our_own_question_count() {
+        let good = reply(&[53, 1, 2, 255]);
+        assert!(is_reply_to(&good, 0x0102_0304, MAC));
+        assert!(!is_reply_to(&good, 0x0102_0305, MAC));
+        assert!(!is_reply_to(&good, 0x0102_0304, [0; 6]));
+        assert!(!is_reply_to(&good[..239], 0x0102_0304, MAC));
+        for at in [0, 236] {
+            let mut bad = good;
+            bad[at] ^= 3;
+            assert!(!is_reply_to(&bad, 0x0102_0304, MAC), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_runs_past_the_packet_ends_the_options() {
+        let image = stored(&reply(&[53, 1, 2, 67, 250, b'x'])[..246]);
+        assert_eq!(Message(&image).message_type(), 2);
+        assert_eq!(Message(&image).boot_file(), None);
+        assert_eq!(image[240..244], [53, 1, 2, 255]);
+    }
+
+    #[test]
+    fn options_that_do_not_fit_are_left_out_whole_and_the_end_stays_inside() {
+        let mut payload = reply(&[]).to_vec();
+        payload.truncate(240);
+        for _ in 0..6 {
+            payload.extend([224, 200]);
+            payload.extend([0xaa; 200]);
+        }
+        payload.extend([67, 1, b'f', 255]);
+        let image = stored(&payload);
+        assert_eq!(Options(&image[OPTIONS..]).filter(|&(code, value)| code == 224 && value == [0xaa; 200]).count(), 5);
+        assert_eq!(Message(&image).boot_file().unwrap(), "f", "a later, smaller one still fits");
+        // Exactly full: 1019 bytes of options and the end.
+        let mut full = payload[..240].to_vec();
+        for len in [255, 255, 255, 246] {
+            full.extend([224, len]);
+            full.resize(full.len() + usize::from(len), 7);
+        }
+        assert_eq!(full.len(), PACKET_LEN - 1);
+        assert_eq!(stored(&full)[PACKET_LEN - 1], 255);
+        full[240 + 3 * 257 + 1] = 247;
+        full.push(7);
+        assert_eq!(stored(&full)[240 + 3 * 257], 255);
+    }
+
+    #[test]
+    fn parts_of_an_option_are_joined_across_the_areas() {
+        let mut bytes = reply(&[67, 2, b'p', b'x', 52, 1, 3, 67, 2, b'e', b'/', 255]);
+        bytes[108..115].copy_from_slice(&[67, 2, b'a', b'.', 255, 67, 9]);
+        bytes[44..48].copy_from_slice(&[67, 1, b'0', 255]);
+        let image = stored(&bytes);
+        assert_eq!(Message(&image).boot_file().unwrap(), "pxe/a.0");
+        assert_eq!(Message(&image).option(67, &mut [0; 3]), Some(&b"pxe"[..]), "as much as fits");
+    }
+
+    #[test]
+    fn a_file_name_is_taken_only_if_it_can_be_shown() {
+        let file = |name: &[u8]| {
+            let mut bytes = reply(&[255]);
+            bytes[108..108 + name.len()].copy_from_slice(name);
+            Message(&stored(&bytes)).boot_file()
+        };
+        assert_eq!(file(b"boot\\x86\\wdsnbp.com").unwrap(), "boot\\x86\\wdsnbp.com");
+        assert_eq!(file(b"padded\xff\xff\xff").unwrap(), "padded");
+        assert_eq!(file(&[b'x'; 128]).unwrap().len(), 128, "the field may lack its NUL");
+        assert_eq!(file(b"\x1b[2J"), None);
+        assert_eq!(file(b"\xc3"), None);
+        assert_eq!(file(b""), None);
+    }
+
+    #[test]
+    fn addresses_and_masks_are_checked() {
+        let image = stored(&reply(&[
+            1, 4, 255, 0, 255, 0, 3, 8, 10, 0, 0, 1, 10, 0, 0, 2, 54, 3, 1, 2, 3, 66, 5, b'h', b'o', b's', b't', 0, 255,
+        ]));
+        let message = Message(&image);
+        assert_eq!(message.mask(), None);
+        assert_eq!(message.address(3), Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!(message.address(54), None);
+        assert_eq!(message.tftp_server(), None);
+    }
+}

@@ -122,3 +122,31 @@ impl<'a> VendorOptions<'a> {
         self.value(BOOT_ITEM).first_chunk().map(|&kind| u16::from_be_bytes(kind))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_end_where_a_length_runs_past_them() {
+        let options = VendorOptions(&[
+            9, 9, 0, 0, 1, b'L', 0x80, 1, 200, b'x', b'y', // menu: one whole item, one that runs out
+            8, 14, 0x80, 1, 1, 10, 0, 2, 3, 0x80, 2, 0, 0x80, 3, 2, 1, // servers: one address, none, one cut
+            255,
+        ]);
+        assert!(options.items().eq([(0, &b"L"[..])]));
+        assert!(options.servers(0x8001).eq([Ipv4Addr::new(10, 0, 2, 3)]));
+        assert!(options.accepts_server(0x8002, Ipv4Addr::new(1, 2, 3, 4)), "no address means any");
+        assert!(!options.accepts_server(0x8003, Ipv4Addr::new(1, 2, 3, 4)));
+        assert!(!options.accepts_server(0x8001, Ipv4Addr::new(1, 2, 3, 4)));
+    }
+
+    #[test]
+    fn without_control_bits_all_ways_of_discovery_are_open() {
+        let options = VendorOptions(&[7, 4, 224, 0, 1, 2, 255]);
+        assert_eq!((options.broadcast(), options.multicast()), (true, Some(Ipv4Addr::new(224, 0, 1, 2))));
+        assert!(!options.only_listed() && !options.skips_menu());
+        assert_eq!(VendorOptions(&[7, 4, 10, 0, 1, 2]).multicast(), None, "not a group");
+        assert_eq!(VendorOptions(&[7, 4, 224, 0, 1, 2, 6, 1, 2]).multicast(), None, "forbidden");
+    }
+}

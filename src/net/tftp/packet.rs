@@ -121,3 +121,50 @@ pub(super) fn refusal(code: u16) -> NetError {
         other => NetError::TftpRefused(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    const REQUEST: Request<'_> = Request {
+        server: Ipv4Addr::new(10, 0, 2, 2),
+        gateway: None,
+        port: 0,
+        file: b"pxelinux.0",
+        block_size: 1468,
+        window: 16,
+    };
+
+    #[test]
+    fn a_request_asks_for_everything_at_once() {
+        let packet = read_request(&REQUEST, true).unwrap();
+        assert_eq!(packet, b"\0\x01pxelinux.0\0octet\0tsize\x000\0blksize\x001468\0windowsize\x0016\0");
+        assert_eq!(read_request(&REQUEST, false).unwrap(), b"\0\x01pxelinux.0\0octet\0");
+        let plain = Request { block_size: 512, window: 1, ..REQUEST };
+        assert_eq!(read_request(&plain, true).unwrap(), b"\0\x01pxelinux.0\0octet\0tsize\x000\0");
+    }
+
+    #[test]
+    fn short_and_strange_packets_are_nothing() {
+        for packet in [&[][..], &[0], &[0, 3], &[0, 3, 0], &[0, 5, 0], &[0, 4, 0, 1], &[3, 0, 0, 1], &[0, 1, b'x', 0]] {
+            assert_eq!(Packet::parse(packet), Packet::Other, "{packet:?}");
+        }
+        assert_eq!(Packet::parse(&[0, 3, 1, 2]), Packet::Data { number: 0x0102, bytes: &[] });
+        assert_eq!(Packet::parse(&[0, 5, 0, 1]), Packet::Error(1));
+    }
+
+    #[test]
+    fn an_oack_may_grant_less_but_not_more() {
+        let parse = |options: &[u8]| Granted::parse(options, &REQUEST);
+        let all = parse(b"TSIZE\x00123\0BlkSize\x001024\0windowsize\x004\0").unwrap();
+        assert_eq!(all, Granted { block_size: 1024, window: 4, size: Some(123) });
+        assert_eq!(parse(b"").unwrap(), Granted::NOTHING);
+        assert_eq!(parse(b"blksize\x00512").unwrap().block_size, 512, "the last NUL may be missing");
+        assert_eq!(parse(b"tsize\0-1\0").unwrap().size, None);
+        for wrong in ["blksize\x007\0", "blksize\x001469\0", "blksize\0\0", "windowsize\x0017\0", "windowsize\x000\0"] {
+            assert_eq!(parse(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+}
