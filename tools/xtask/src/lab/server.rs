@@ -21,6 +21,8 @@ const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 const SEND_PATIENCE: Duration = Duration::from_millis(20);
 /// Longest frame: an Ethernet frame with one VLAN tag.
 const MAX_FRAME: usize = 1518;
+/// Shortest Ethernet frame without its checksum (IEEE 802.3).
+const SHORTEST_FRAME: usize = 60;
 
 /// The server under way. It ends when this value goes.
 pub struct ServerThread {
@@ -75,7 +77,11 @@ fn serve(server: &mut NetServer, socket: &UnixDatagram, remote: &Path, stop: &At
         // Setting a time-out fails for zero only.
         let _ = socket.set_read_timeout(Some(due.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
         match socket.recv(&mut buffer) {
-            Ok(len) => server.handle(&buffer[..len], start.elapsed()),
+            Ok(len) => {
+                // A virtual cable carries short frames as they are; what a switch would deliver has been padded.
+                buffer[len..].fill(0);
+                server.handle(&buffer[..len.max(SHORTEST_FRAME)], start.elapsed());
+            }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
             Err(_) => return,
@@ -85,5 +91,43 @@ fn serve(server: &mut NetServer, socket: &UnixDatagram, remote: &Path, stop: &At
             let _ = socket.send_to(&frame, remote);
         }
         events.lock().unwrap_or_else(PoisonError::into_inner).append(&mut server.take_events());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 826: who has 10.0.2.2, asks 10.0.2.15; 42 bytes, not padded, as boot programs send it.
+    const ARP_REQUEST: [u8; 42] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x15, 0x5d, 0x0a, 0x0b, 0x0c, 0x08, 0x06, // broadcast, ARP
+        0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01, // Ethernet, IPv4, request
+        0x00, 0x15, 0x5d, 0x0a, 0x0b, 0x0c, 10, 0, 2, 15, // sender
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 10, 0, 2, 2, // target
+    ];
+
+    #[test]
+    fn a_frame_on_the_cable_is_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (local, nic) = (dir.path().join("net"), dir.path().join("nic"));
+        let cable = UnixDatagram::bind(&nic).unwrap();
+        cable.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _server = ServerThread::start(&local, nic, dir.path(), &[]).unwrap();
+        cable.send_to(&ARP_REQUEST, &local).unwrap();
+        let mut answer = [0; MAX_FRAME];
+        let len = cable.recv(&mut answer).unwrap();
+        assert!(len >= 42);
+        assert_eq!(answer[..6], ARP_REQUEST[6..12], "to the one who asked");
+        assert_eq!(answer[20..22], [0, 2], "an ARP reply");
+    }
+
+    #[test]
+    fn an_unknown_switch_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = ("colour".to_owned(), "red".to_owned());
+        let Err(error) = ServerThread::start(&dir.path().join("net"), "nic".into(), dir.path(), &[switch]) else {
+            panic!("a switch that doesn't exist was taken");
+        };
+        assert!(format!("{error:#}").contains("colour"), "{error:#}");
     }
 }
