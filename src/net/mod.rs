@@ -40,8 +40,9 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     /// Sends one datagram; waits for the neighbour's address if it isn't known yet.
     ///
     /// # Errors
-    /// [`NetError::ArpTimeout`] after [`stack::ARP_TRIES`]; [`NetError::NoRoute`]; [`NetError::InvalidDatagram`] when the
-    /// payload is over [`udp::MAX_PAYLOAD`] or the destination is 0.0.0.0; [`NetError::Cancelled`]; the card's errors.
+    /// [`NetError::ArpTimeout`] after [`stack::ARP_TRIES`]; [`NetError::NoRoute`]; [`NetError::InvalidDatagram`] when
+    /// the payload is over [`udp::MAX_PAYLOAD`] or the destination is 0.0.0.0; [`NetError::Cancelled`]; the card's
+    /// errors.
     pub fn send(&mut self, route: &udp::Route, payload: &[u8]) -> Result<(), NetError> {
         self.stack.prepare(route, payload)?;
         let deadline = self.machine.now().plus_millis(stack::ARP_TRIES * SECOND);
@@ -68,8 +69,8 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
         self.stack.receive(self.nic, now, filter)
     }
 
-    /// Waits until `deadline` for a datagram that matches. After the deadline it takes nothing, so a loop around it ends
-    /// however many datagrams come in.
+    /// Waits until `deadline` for a datagram that matches. After the deadline it takes nothing, so a loop around it
+    /// ends however many datagrams come in.
     ///
     /// # Errors
     /// [`NetError::Cancelled`]; the card's errors.

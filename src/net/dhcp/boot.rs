@@ -1,8 +1,8 @@
 //! The boot file behind the lease: the DHCP server's, a proxy's, or a boot server's.
 //!
 //! Sources: PXE 2.1, "Proxy DHCP" and "Boot server discovery"; what servers do in fact: Intel's and iPXE's clients skip
-//! port 4011 when the proxy's offer is complete, and dnsmasq relies on it; WDS beside a DHCP server says `PXEClient` without
-//! a file and means port 4011.
+//! port 4011 when the proxy's offer is complete, and dnsmasq relies on it; WDS beside a DHCP server says `PXEClient`
+//! without a file and means port 4011.
 
 use core::net::Ipv4Addr;
 

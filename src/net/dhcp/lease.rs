@@ -21,7 +21,8 @@ const DISCOVER_WAITS: [u64; 4] = [4, 8, 16, 32];
 /// Seconds after each REQUEST to any server.
 pub(super) const REQUEST_WAITS: [u64; 4] = [1, 2, 3, 4];
 
-/// How long to wait for a proxy when the lease names no boot file, in seconds (PXE 2.1: to the end of the second DISCOVER's wait).
+/// How long to wait for a proxy when the lease names no boot file, in seconds (PXE 2.1: to the end of the second
+/// DISCOVER's wait).
 const PROXY_WAIT: u64 = 11;
 
 /// The same when the lease names a boot file, which then is what the administrator meant (policy; iPXE waits as long).

@@ -154,8 +154,8 @@ impl<'a> Message<'a> {
         (len != 0).then_some(&into[..len])
     }
 
-    /// The boot file: the `file` field, or option 67 when the field is empty or holds options. `None` when neither names
-    /// one that fits BOOTP's field and can be shown.
+    /// The boot file: the `file` field, or option 67 when the field is empty or holds options. `None` when neither
+    /// names one that fits BOOTP's field and can be shown.
     pub(super) fn boot_file(self) -> Option<String<MAX_FILE>> {
         let mut buffer = [0; MAX_FILE + 2];
         let field = if self.overload() & 1 == 0 { text(&self.0[FILE]) } else { &[] };

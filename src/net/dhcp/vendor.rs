@@ -1,7 +1,7 @@
 //! Option 43 of a PXE server: discovery, boot servers, menu and prompt.
 //!
-//! Source: PXE 2.1, "PXE vendor options", tags 6 to 10 and 71. Types are compared and echoed in the byte order of the wire, so
-//! it doesn't matter which one a server means.
+//! Source: PXE 2.1, "PXE vendor options", tags 6 to 10 and 71. Types are compared and echoed in the byte order of the
+//! wire, so it doesn't matter which one a server means.
 
 use core::net::Ipv4Addr;
 

@@ -1,7 +1,7 @@
 //! The TFTP client.
 //!
-//! One request asks for everything at once: `tsize`, `blksize` and `windowsize`. A [`Transfer`] is pulled block by block;
-//! [`download`] pulls a whole file.
+//! One request asks for everything at once: `tsize`, `blksize` and `windowsize`. A [`Transfer`] is pulled block by
+//! block; [`download`] pulls a whole file.
 //!
 //! Sources: RFC 1350, RFC 2347, RFC 2348, RFC 2349, RFC 7440.
 
@@ -65,8 +65,9 @@ pub struct Block {
 
 /// Fetches a whole file and returns its length in bytes.
 ///
-/// `sink` gets each piece with its offset in the file; `progress` gets the bytes done and, if the server told, the total,
-/// once per block. A file longer than `capacity` bytes is refused before its first byte when the server tells its size.
+/// `sink` gets each piece with its offset in the file; `progress` gets the bytes done and, if the server told, the
+/// total, once per block. A file longer than `capacity` bytes is refused before its first byte when the server tells
+/// its size.
 ///
 /// # Errors
 /// [`NetError::TftpTooBig`], and those of [`Transfer::open`] and [`Transfer::read`].

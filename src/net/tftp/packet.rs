@@ -53,8 +53,8 @@ impl Granted {
     /// A server that knows no options.
     pub(super) const NOTHING: Self = Self { block_size: DEFAULT_BLOCK, window: 1, size: None };
 
-    /// Reads an OACK; `None` when it grants what was not asked for (RFC 2348: less than asked is the server's right, more
-    /// is not).
+    /// Reads an OACK; `None` when it grants what was not asked for (RFC 2348: less than asked is the server's right,
+    /// more is not).
     pub(super) fn parse(options: &[u8], request: &Request<'_>) -> Option<Self> {
         let mut granted = Self::NOTHING;
         let mut texts = options.split(|&byte| byte == 0);

@@ -14,9 +14,9 @@ use super::{Block, MAX_BLOCK, Request, Sink};
 /// Waits for an answer, in seconds, one after each try (PXE 2.1: 4 tries).
 const WAITS: [u64; 4] = [1, 2, 4, 8];
 
-/// A repeated block is acknowledged again when our last ACK is at least this old, in milliseconds (policy: above any round trip,
-/// below any server's time-out). An answer to every copy would double all later blocks ("Sorcerer's apprentice", RFC 1123,
-/// section 4.2.3.1).
+/// A repeated block is acknowledged again when our last ACK is at least this old, in milliseconds (policy: above any
+/// round trip, below any server's time-out). An answer to every copy would double all later blocks ("Sorcerer's
+/// apprentice", RFC 1123, section 4.2.3.1).
 const REPEAT_AGE: u64 = 250;
 
 /// The well-known port.
@@ -90,8 +90,8 @@ impl Transfer {
     /// delivers nothing, with success.
     ///
     /// # Errors
-    /// [`NetError::TftpReadTimeout`], [`NetError::TftpClosed`], the server's error, what `sink` reports. The transfer is
-    /// closed then.
+    /// [`NetError::TftpReadTimeout`], [`NetError::TftpClosed`], the server's error, what `sink` reports. The transfer
+    /// is closed then.
     pub fn read<N: Nic, M: Machine>(
         &mut self,
         net: &mut Net<'_, N, M>,

@@ -73,7 +73,7 @@ pub enum TftpFault {
     NoOptions,
     /// `refuse-options`: error 8 for a request with options.
     RefuseOptions,
-    /// `oack NAME VALUE`: the OACK says this for one option, whether it was asked for or not.
+    /// `oack NAME VALUE`: an OACK says this for one option, whether that one was asked for or not.
     Oack(String, String),
     /// `wrong-tid`: before each block, one with other contents from another port.
     WrongTid,

@@ -21,16 +21,18 @@
 //! ```
 //!
 //! # What is on the wire
-//! One machine (MAC 52:55:0a:00:02:02) with two addresses: `server` (10.0.2.2: DHCP, TFTP, HTTP on port 80, gateway) and
-//! `proxy-address` (10.0.2.3: proxyDHCP on 67 and 4011, boot servers). TFTP answers for any address that is sent to this MAC, so a
-//! server behind the gateway can be played too. TFTP and HTTP serve the same [`Files`].
+//! One machine (MAC 52:55:0a:00:02:02) with two addresses: `server` (10.0.2.2: DHCP, TFTP, HTTP on port 80, gateway)
+//! and `proxy-address` (10.0.2.3: proxyDHCP on 67 and 4011, boot servers). TFTP answers for any address that is sent
+//! to this MAC, so a server behind the gateway can be played too. TFTP and HTTP serve the same [`Files`].
 //!
 //! # Switches
 //! [`NetServer::set`] takes text, so that tests, command lines and files say it alike.
 //!
 //! | key | value (default) |
 //! |---|---|
-//! | `server`, `proxy-address`, `client`, `mask`, `gateway` | addresses (10.0.2.2, 10.0.2.3, 10.0.2.15, 255.255.255.0, 10.0.2.2); `none` leaves an option out |
+//! | `server`, `proxy-address` | the two addresses (10.0.2.2, 10.0.2.3) |
+//! | `client` | the address to lease (10.0.2.15) |
+//! | `mask`, `gateway` | options 1 and 3 (255.255.255.0, 10.0.2.2); `none` leaves one out |
 //! | `next-server` | siaddr of the lease (10.0.2.2), `none` for 0 |
 //! | `boot-file` | file name for clients that no other rule names; empty for none (empty) |
 //! | `boot-file.ipxe` | for user class `iPXE`: what iPXE gets once it runs |

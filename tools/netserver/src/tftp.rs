@@ -161,7 +161,7 @@ impl TftpServer {
             name: request.name.clone(),
             contents,
         };
-        if *fault != TftpFault::NoOptions {
+        if *fault != TftpFault::NoOptions && !request.options.is_empty() {
             transfer.negotiate(config, &request.options);
         }
         transfer.send(config, now, out);
