@@ -1,5 +1,6 @@
 //! GPADLs: memory that a device of the host may read and write, under an id of our choice.
 
+use heapless::Vec;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -21,26 +22,58 @@ pub struct Gpadl<M> {
     pub pages: M,
 }
 
-/// A message under construction: a fixed head, then page numbers.
-struct PfnMessage {
-    bytes: [u8; HV_MESSAGE_PAYLOAD_BYTE_COUNT],
-    len: usize,
+/// The messages that announce a GPADL of contiguous pages: a header, and as many bodies as it takes.
+struct Messages {
+    relid: u32,
+    id: u32,
+    count: usize,
+    /// Page number that comes next, and the one behind the last.
+    next: u64,
+    end: u64,
+    /// Messages made so far.
+    made: u32,
 }
 
-impl PfnMessage {
-    fn new(head: &[u8]) -> Self {
-        let mut message = Self { bytes: [0; HV_MESSAGE_PAYLOAD_BYTE_COUNT], len: 0 };
-        message.push(head);
-        message
+impl Messages {
+    const fn new(relid: u32, id: u32, first: u64, count: usize) -> Self {
+        Self { relid, id, count, next: first, end: first + count as u64, made: 0 }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// The next message; `None` after the last.
+    fn next(&mut self) -> Option<Vec<u8, HV_MESSAGE_PAYLOAD_BYTE_COUNT>> {
+        if self.made != 0 && self.next == self.end {
+            return None;
+        }
+        let mut message = Vec::new();
+        // Everything fits: the constants follow from the capacity.
+        let mut room = if self.made == 0 {
+            let header = GpadlHeader {
+                header: Header::new(message_type::GPADL_HEADER),
+                child_relid: U32::new(self.relid),
+                gpadl: U32::new(self.id),
+                range_buffer_length: U16::new((8 + 8 * self.count) as u16),
+                range_count: U16::new(1),
+                byte_count: U32::new((self.count * PAGE_SIZE) as u32),
+                byte_offset: U32::ZERO,
+            };
+            let _ = message.extend_from_slice(header.as_bytes());
+            GPADL_HEADER_PFNS
+        } else {
+            let body = GpadlBody {
+                header: Header::new(message_type::GPADL_BODY),
+                message_number: U32::new(self.made - 1),
+                gpadl: U32::new(self.id),
+            };
+            let _ = message.extend_from_slice(body.as_bytes());
+            GPADL_BODY_PFNS
+        };
+        while room > 0 && self.next < self.end {
+            let _ = message.extend_from_slice(U64::new(self.next).as_bytes());
+            self.next += 1;
+            room -= 1;
+        }
+        self.made += 1;
+        Some(message)
     }
 }
 
@@ -68,38 +101,9 @@ impl<H: Hypervisor> Connection<H> {
     /// Posts the GPADL in as many messages as it takes; returns the host's status.
     fn create(&mut self, relid: u32, id: u32, first: u64, count: usize) -> Result<u32, Error> {
         debug_assert!(0 < count && count <= GPADL_MAX_PFNS);
-        let header = GpadlHeader {
-            header: Header::new(message_type::GPADL_HEADER),
-            child_relid: U32::new(relid),
-            gpadl: U32::new(id),
-            range_buffer_length: U16::new((8 + 8 * count) as u16),
-            range_count: U16::new(1),
-            byte_count: U32::new((count * PAGE_SIZE) as u32),
-            byte_offset: U32::ZERO,
-        };
-        let mut message = PfnMessage::new(header.as_bytes());
-        let mut next = first;
-        let end = first + count as u64;
-        let mut room = GPADL_HEADER_PFNS;
-        let mut number = 0;
-        loop {
-            while room > 0 && next < end {
-                message.push(U64::new(next).as_bytes());
-                next += 1;
-                room -= 1;
-            }
-            self.post(message.bytes())?;
-            if next == end {
-                break;
-            }
-            let body = GpadlBody {
-                header: Header::new(message_type::GPADL_BODY),
-                message_number: U32::new(number),
-                gpadl: U32::new(id),
-            };
-            message = PfnMessage::new(body.as_bytes());
-            number += 1;
-            room = GPADL_BODY_PFNS;
+        let mut messages = Messages::new(relid, id, first, count);
+        while let Some(message) = messages.next() {
+            self.post(&message)?;
         }
         let created: GpadlCreated = self.wait(message_type::GPADL_CREATED, &[relid, id])?.read();
         Ok(created.status.get())
@@ -123,5 +127,48 @@ impl<H: Hypervisor> Connection<H> {
             gpadl: U32::new(id),
         })?;
         self.wait(message_type::GPADL_TORNDOWN, &[id]).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Byte vectors: facts 15.1.
+
+    #[test]
+    fn sixteen_pages_fit_into_the_header() {
+        let mut messages = Messages::new(5, 0x5200_0001, 0x100, 16);
+        let header = messages.next().unwrap();
+        assert_eq!(header.len(), 156);
+        let head = [8, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0x52, 0x88, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0];
+        assert_eq!(header[..28], head);
+        assert_eq!(header[28..44], [0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(header[148..], [0x0f, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(messages.next(), None);
+    }
+
+    #[test]
+    fn forty_pages_take_a_header_of_26_and_a_body_of_14() {
+        let mut messages = Messages::new(5, 0x5200_0001, 0x100, 40);
+        let header = messages.next().unwrap();
+        assert_eq!((header.len(), &header[16..18]), (236, &[0x48, 1][..]));
+        let body = messages.next().unwrap();
+        assert_eq!(body.len(), 128);
+        assert_eq!(body[..24], [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0x52, 0x1a, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(messages.next(), None);
+    }
+
+    #[test]
+    fn exactly_full_messages_are_not_followed_by_an_empty_one() {
+        for (count, messages_wanted) in [(26, 1), (27, 2), (54, 2), (55, 3), (8190, 293)] {
+            let mut messages = Messages::new(1, 1, 0, count);
+            let mut made = 0;
+            while let Some(message) = messages.next() {
+                assert!(message.len() > 16);
+                made += 1;
+            }
+            assert_eq!(made, messages_wanted, "{count} pages");
+        }
     }
 }
