@@ -3,9 +3,9 @@
 use super::Hypervisor;
 use crate::error::Error;
 use crate::wire::hv::{
-    CPUID_HYPERVISOR_PRESENT, HYPERVISOR_CPUID_FEATURES, HYPERVISOR_CPUID_INTERFACE, HYPERVISOR_CPUID_LEAF_RANGE,
-    HYPERVISOR_CPUID_RECOMMENDATIONS, HYPERVISOR_INTERFACE_HV1, HYPERVISOR_MIN_LEAF, MiscFeatures, Privileges,
-    Recommendations, SintMsr,
+    CPUID_HYPERVISOR_PRESENT, HV_X64_MSR_VP_INDEX, HYPERVISOR_CPUID_FEATURES, HYPERVISOR_CPUID_INTERFACE,
+    HYPERVISOR_CPUID_LEAF_RANGE, HYPERVISOR_CPUID_RECOMMENDATIONS, HYPERVISOR_INTERFACE_HV1, HYPERVISOR_MIN_LEAF,
+    MiscFeatures, Privileges, Recommendations, SintMsr,
 };
 
 /// Vector of SINT2 where the host has no polling bit (policy): that of IRQ 13, whose BIOS handler does no harm. iPXE
@@ -15,11 +15,19 @@ const HARMLESS_VECTOR: u64 = 0x75;
 /// What the hypervisor offers, as far as it changes what we do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
+    privileges: Privileges,
     misc: MiscFeatures,
     recommendations: Recommendations,
 }
 
 impl Features {
+    /// Which virtual processor we run on, as the host counts. The SynIC registers are its own, so messages must go to it.
+    #[must_use]
+    pub fn vp_index<H: Hypervisor>(self, hv: &H) -> u32 {
+        // The boot processor is number 0 wherever the host doesn't say.
+        if self.privileges.contains(Privileges::VP_INDEX) { hv.read_msr(HV_X64_MSR_VP_INDEX) as u32 } else { 0 }
+    }
+
     /// The value of SINT2 with which messages arrive while we poll for them.
     ///
     /// Never masked: real hosts hold messages for a masked source back, or lose them (facts 4.3).
@@ -51,10 +59,12 @@ pub fn detect<H: Hypervisor>(hv: &H) -> Result<Features, Error> {
         return Err(Error::NotHyperV);
     }
     let features = hv.cpuid(HYPERVISOR_CPUID_FEATURES);
-    if !Privileges::from_bits_retain(features.eax).contains(Privileges::SYNIC.union(Privileges::HYPERCALL)) {
+    let privileges = Privileges::from_bits_retain(features.eax);
+    if !privileges.contains(Privileges::SYNIC.union(Privileges::HYPERCALL)) {
         return Err(Error::NoVmbus);
     }
     Ok(Features {
+        privileges,
         misc: MiscFeatures::from_bits_retain(features.edx),
         recommendations: Recommendations::from_bits_retain(hv.cpuid(HYPERVISOR_CPUID_RECOMMENDATIONS).eax),
     })
@@ -66,7 +76,8 @@ mod tests {
 
     #[test]
     fn the_polling_bit_is_used_where_there_is_one_and_auto_eoi_only_where_it_is_welcome() {
-        let sint = |misc, recommendations| Features { misc, recommendations }.polled_sint();
+        let privileges = Privileges::empty();
+        let sint = |misc, recommendations| Features { privileges, misc, recommendations }.polled_sint();
         let none = (MiscFeatures::empty(), Recommendations::empty());
         assert_eq!(sint(MiscFeatures::SINT_POLLING, none.1).bits(), 0x4_0075);
         assert_eq!(sint(none.0, none.1).bits(), 0x2_0075);

@@ -7,6 +7,7 @@
 use super::detect::{Features, detect};
 use super::{Hypervisor, hypercall};
 use crate::error::Error;
+use crate::log;
 use crate::mem::{Gpa, PAGE_SIZE, SharedMem};
 use crate::wire::hv::{
     GUEST_OS_ID_HVPXE, GUEST_OS_ID_UEFI, HV_X64_MSR_EOM, HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL,
@@ -107,6 +108,12 @@ impl<H: Hypervisor> Partition<H> {
         Ok(())
     }
 
+    /// The virtual processor that control messages must go to.
+    #[must_use]
+    pub fn vp_index(&self) -> u32 {
+        self.features.vp_index(&self.hv)
+    }
+
     /// True when neither the message page nor the hypercall page changed since we left. Two MSR reads.
     #[must_use]
     pub fn still_ours(&self) -> bool {
@@ -185,7 +192,9 @@ impl<H: Hypervisor> Partition<H> {
 /// ours: ours is off whenever this is called.
 fn refuse_live_owner<H: Hypervisor>(hv: &H) -> Result<(), Error> {
     let simp = SynicPageMsr::from_bits_retain(hv.read_msr(HV_X64_MSR_SIMP));
-    if simp.contains(SynicPageMsr::ENABLE) || hv.read_msr(HV_X64_MSR_GUEST_OS_ID) == GUEST_OS_ID_UEFI {
+    let os_id = hv.read_msr(HV_X64_MSR_GUEST_OS_ID);
+    if simp.contains(SynicPageMsr::ENABLE) || os_id == GUEST_OS_ID_UEFI {
+        log::line(format_args!("hv: VMBus is in use by guest OS id {os_id:#x}; left alone"));
         return Err(Error::VmbusOwned);
     }
     Ok(())

@@ -39,7 +39,7 @@ impl<H: Hypervisor> Channel<H> {
                 child_relid: U32::new(relid),
                 open_id: U32::new(open_id),
                 ring_gpadl: U32::new(id),
-                target_vp: U32::ZERO,
+                target_vp: U32::new(connection.vp_index()),
                 downstream_page_offset: U32::new(rings.downstream_page_offset()),
                 user_data: [0; 120],
             })

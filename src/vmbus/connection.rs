@@ -84,6 +84,11 @@ impl<H: Hypervisor> Connection<H> {
         }
     }
 
+    /// The virtual processor that takes messages and events.
+    pub(super) fn vp_index(&self) -> u32 {
+        self.partition.vp_index()
+    }
+
     /// True when nobody changed the MSRs behind our back. Costs two exits.
     #[must_use]
     pub fn still_ours(&self) -> bool {
@@ -138,8 +143,7 @@ impl<H: Hypervisor> Connection<H> {
         let posted = self.request(&InitiateContact {
             header: Header::new(message_type::INITIATE_CONTACT),
             version: U32::new(version.0),
-            // The boot processor; firmware runs on no other.
-            target_vp: U32::ZERO,
+            target_vp: U32::new(self.vp_index()),
             interrupt_page: U64::ZERO,
             parent_to_child_page: U64::ZERO,
             child_to_parent_page: U64::ZERO,

@@ -32,6 +32,8 @@ bitflags! {
         const SYNIC = 1 << 2;
         /// `HV_X64_MSR_GUEST_OS_ID` and `HV_X64_MSR_HYPERCALL`.
         const HYPERCALL = 1 << 5;
+        /// `HV_X64_MSR_VP_INDEX`.
+        const VP_INDEX = 1 << 6;
         const _ = !0;
     }
 
@@ -56,6 +58,8 @@ bitflags! {
 pub const HV_X64_MSR_GUEST_OS_ID: u32 = 0x4000_0000;
 /// Location of the hypercall page: [`HypercallMsr`].
 pub const HV_X64_MSR_HYPERCALL: u32 = 0x4000_0001;
+/// Index of the virtual processor that reads it; read-only.
+pub const HV_X64_MSR_VP_INDEX: u32 = 0x4000_0002;
 /// Partition reference time in 100 ns units; read-only.
 pub const HV_X64_MSR_TIME_REF_COUNT: u32 = 0x4000_0020;
 /// Switches the SynIC on (bit 0).
