@@ -175,6 +175,9 @@ impl Config {
     /// | `unsolicited_nvsp` | on/off: VF association and indirection table after the handshake |
     /// | `rescind_at` | time |
     /// | `rescind_after` | number of frames sent by the guest |
+    /// | `reoffer_after` | time after their release at which rescinded NICs are offered again |
+    /// | `ignore_message`, `ignore_nvsp`, `ignore_rndis` | type of a message that is never answered; may be repeated |
+    /// | `fail_gpadl`, `fail_open`, `fail_receive_buffer` | on/off: that step is refused |
     /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
     /// | `post_burst` | STATUS*COUNT@AFTER, may be repeated: `0x13*5@2` answers posts 3 to 7 with 0x13 |
     ///
@@ -239,6 +242,13 @@ impl Config {
             "unsolicited_nvsp" => faults.unsolicited_nvsp = switch(value)?,
             "rescind_at" => faults.rescind_at = Some(time(value)?),
             "rescind_after" => faults.rescind_after = Some(number(value)?.into()),
+            "reoffer_after" => faults.reoffer_after = Some(time(value)?),
+            "ignore_message" => faults.ignore_message.push(number(value)?),
+            "ignore_nvsp" => faults.ignore_nvsp.push(number(value)?),
+            "ignore_rndis" => faults.ignore_rndis.push(number(value)?),
+            "fail_gpadl" => faults.fail_gpadl = switch(value)?,
+            "fail_open" => faults.fail_open = switch(value)?,
+            "fail_receive_buffer" => faults.fail_receive_buffer = switch(value)?,
             "link_change" => faults.link_changes.push(link_change(value)?),
             "post_burst" => faults.post_bursts.push(burst(value)?),
             _ => return Err("no such switch"),

@@ -24,8 +24,22 @@ pub struct Faults {
     pub rescind_at: Option<u64>,
     /// The NICs are rescinded when the guest has sent this many frames.
     pub rescind_after: Option<u64>,
+    /// They come back, as new offers, this long after the guest has released them.
+    pub reoffer_after: Option<u64>,
     /// Link changes: when, and whether it is up afterwards.
     pub link_changes: Vec<(u64, bool)>,
+    /// VMBus messages of these types are never answered.
+    pub ignore_message: Vec<u32>,
+    /// NVSP messages of these types are never completed.
+    pub ignore_nvsp: Vec<u32>,
+    /// RNDIS messages of these types are never answered.
+    pub ignore_rndis: Vec<u32>,
+    /// Every GPADL is refused.
+    pub fail_gpadl: bool,
+    /// Every OPENCHANNEL is refused.
+    pub fail_open: bool,
+    /// SEND_RECV_BUF is completed with a failure.
+    pub fail_receive_buffer: bool,
     /// The NIC completes sent frames only after this time.
     pub tx_completion_delay: u64,
     /// An RNDIS reply comes before the NVSP completion of its request.

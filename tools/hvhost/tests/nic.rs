@@ -319,3 +319,45 @@ fn rings_that_are_used_for_something_else_are_noticed() {
     guest.run(20 * MS);
     assert_eq!(guest.violations(), ["channel 6: ring corrupt: an index of the host's was overwritten"]);
 }
+
+#[test]
+fn a_rescinded_nic_comes_back_as_a_new_offer() {
+    let mut guest = Guest::connected(&[("rescind_at", "20ms"), ("reoffer_after", "50ms")]);
+    guest.nic_up();
+    guest.run(30 * MS);
+    assert_eq!(guest.message().unwrap(), u32s(&[2, 0, NIC]));
+    guest.run(SECOND);
+    assert_eq!(guest.message(), None, "not before the guest let go of it");
+    guest.post(1, &u32s(&[13, 0, NIC]));
+    guest.run(100 * MS);
+    let offer = guest.message().unwrap();
+    assert_eq!((word(&offer, 0), word(&offer, 184)), (1, NIC));
+    guest.nic_up();
+    guest.send_frame(&frame(1));
+    guest.assert_clean();
+}
+
+#[test]
+fn every_step_can_be_refused_or_ignored() {
+    let mut guest = Guest::connected(&[("fail_gpadl", "on")]);
+    assert_eq!(guest.gpadl(NIC, 1, guest::RINGS, 4), 0x8000_ffff);
+    guest.assert_clean();
+
+    let mut guest = Guest::connected(&[("fail_open", "on")]);
+    guest.gpadl(NIC, 1, guest::RINGS, 4);
+    assert_eq!(guest.open(NIC, 1), 0x8000_ffff);
+    guest.assert_clean();
+
+    let mut guest =
+        Guest::connected(&[("fail_receive_buffer", "on"), ("ignore_nvsp", "104"), ("ignore_message", "22")]);
+    guest.gpadl(NIC, 1, guest::RINGS, 4);
+    guest.gpadl(NIC, 2, RECEIVE, 16);
+    guest.open(NIC, 1);
+    guest.nvsp(1, &[1, 2, 2]);
+    assert_eq!(guest.nvsp(2, &[101, 2, 0xbead])[..8], u32s(&[102, 2])[..]);
+    guest.send(6, 1, 3, &[], &u32s(&[104, 2, 0, 0, 0, 0, 0, 0]));
+    assert!(guest.packet().is_none());
+    guest.post(1, &u32s(&[22, 0, NIC, 0]));
+    assert_eq!(guest.message(), None);
+    guest.assert_clean();
+}

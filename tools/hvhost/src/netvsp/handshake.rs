@@ -175,6 +175,10 @@ impl Setup {
 
     fn receive_buffer(&mut self, gpadl: u32, id: u16, io: &mut Io<'_>) -> Result<Vec<u8>, &'static str> {
         let region = io.region(gpadl).ok_or("no such GPADL in RAM")?;
+        if io.config.faults.fail_receive_buffer {
+            io.report.log(format!("channel {}: receive buffer refused, as configured", io.relid));
+            return Ok(self.reply(nvsp::SEND_RECV_BUF_COMPLETE, &[nvsp::STATUS_FAILURE]));
+        }
         let buffer = ReceiveBuffer::new(gpadl, region, self.mtu() as usize, io.config.rx_layout)
             .ok_or("receive buffer too small for control messages and data")?;
         let (size, count) = (buffer.sub_allocation as u32, buffer.count);

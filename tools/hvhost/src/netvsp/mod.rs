@@ -164,6 +164,7 @@ impl Device for NetVsp {
     }
 
     fn close(&mut self, relid: u32, orderly: bool, report: &mut Report) {
+        // Windows Server 2012 R2 then delivers nothing after the next open, even if HALT was sent (seen by iPXE).
         if orderly && self.filter != 0 {
             report.breach(Breach::Rndis { relid, message: 0, why: "channel closed with a packet filter set" });
         }

@@ -36,6 +36,7 @@ const RECEIVE_OK: u32 = 0x0002_0102;
 const TRANSMIT_ERROR: u32 = 0x0002_0103;
 const RECEIVE_ERROR: u32 = 0x0002_0104;
 const RECEIVE_NO_BUFFER: u32 = 0x0002_0105;
+const FRIENDLY_NAME: u32 = 0x0002_0216;
 const PERMANENT_ADDRESS: u32 = 0x0101_0101;
 const CURRENT_ADDRESS: u32 = 0x0101_0102;
 const MAXIMUM_LIST_SIZE: u32 = 0x0101_0104;
@@ -45,7 +46,7 @@ const TCP_OFFLOAD_PARAMETERS: u32 = 0xfc01_020c;
 const TCP_OFFLOAD_HARDWARE_CAPABILITIES: u32 = 0xfc01_020d;
 
 /// Every OID that can be queried.
-const SUPPORTED: [u32; 33] = [
+const SUPPORTED: [u32; 34] = [
     SUPPORTED_LIST,
     HARDWARE_STATUS,
     MEDIA_SUPPORTED,
@@ -74,6 +75,7 @@ const SUPPORTED: [u32; 33] = [
     TRANSMIT_ERROR,
     RECEIVE_ERROR,
     RECEIVE_NO_BUFFER,
+    FRIENDLY_NAME,
     PERMANENT_ADDRESS,
     CURRENT_ADDRESS,
     MAXIMUM_LIST_SIZE,
@@ -123,6 +125,12 @@ impl Adapter {
             TRANSMIT_OK => dword(self.sent as u32),
             RECEIVE_OK => dword(self.received as u32),
             TRANSMIT_ERROR | RECEIVE_ERROR | RECEIVE_NO_BUFFER => dword(0),
+            FRIENDLY_NAME => {
+                // 256 UTF-16 units, zero-filled
+                let mut name: Vec<u8> = "Network Device".encode_utf16().flat_map(u16::to_le_bytes).collect();
+                name.resize(512, 0);
+                Some(name)
+            }
             PERMANENT_ADDRESS | CURRENT_ADDRESS => Some(self.mac.to_vec()),
             TCP_OFFLOAD_CURRENT_CONFIG | TCP_OFFLOAD_HARDWARE_CAPABILITIES if self.ndis6 => Some(no_offloads()),
             _ => None,

@@ -22,6 +22,10 @@ impl NetVsp {
         let Some(kind) = field(&packet.payload, 0) else {
             return Err(self.stop(io, 0, "packet without a message"));
         };
+        if io.config.faults.ignore_nvsp.contains(&kind) {
+            io.report.log(format!("channel {}: NVSP message {kind} ignored, as configured", io.relid));
+            return Ok(());
+        }
         if kind == nvsp::SEND_RNDIS_PKT && self.setup.version() != 0 {
             return self.rndis(packet, io);
         }
@@ -129,6 +133,10 @@ impl NetVsp {
                 Ok(())
             }
             rndis::HALT => Ok(()),
+            _ if io.config.faults.ignore_rndis.contains(&kind) => {
+                io.report.log(format!("channel {}: RNDIS message {kind} ignored, as configured", io.relid));
+                Ok(())
+            }
             _ if self.control.len() >= MAX_CONTROL_QUEUE => Err((kind, "too many control messages at once")),
             _ => {
                 if len != sent.bytes.len() {

@@ -46,8 +46,10 @@ pub(crate) enum State {
     },
     /// Rescinded; the guest has not released it yet.
     Revoked,
-    /// Rescinded and gone for good.
-    Gone,
+    /// Rescinded and released by the guest, or by the end of its connection.
+    Gone {
+        since: u64,
+    },
 }
 
 pub(crate) struct Channel {

@@ -19,6 +19,7 @@ impl Server {
             FromGuest::GpadlHeader { key, len, count, words } => {
                 let progress = match self.index_of(key.relid).map(|index| &self.channels[index].state) {
                     None | Some(ChannelState::Revoked) => Progress::Refused(key, "no such channel"),
+                    Some(_) if cx.config.faults.fail_gpadl => return self.fail_gpadl(key, cx),
                     Some(_) => self.gpadls.header(key, len, count, words),
                 };
                 self.gpadl_progress(progress, msg::GPADL_HEADER, cx)
@@ -91,7 +92,7 @@ impl Server {
             ChannelState::Open(_) => return Err("the channel is open"),
             // The guest may not have seen the rescind yet.
             ChannelState::Revoked => return Ok(()),
-            ChannelState::Released | ChannelState::Gone => return Err("no such channel"),
+            ChannelState::Released | ChannelState::Gone { .. } => return Err("no such channel"),
         }
         self.open(index, open, cx);
         Ok(())
@@ -99,6 +100,11 @@ impl Server {
 
     pub(super) fn open(&mut self, index: usize, open: Open, cx: &mut Context<'_>) {
         let channel = &mut self.channels[index];
+        if cx.config.faults.fail_open {
+            cx.report.log(format!("channel {}: open refused, as configured", open.relid));
+            self.reply(msg::build(msg::OPEN_CHANNEL_RESULT, &[open.relid, open.open_id, msg::STATUS_FAILED]), cx);
+            return;
+        }
         let status = match channel.open(open, cx.config.vps, &self.gpadls, cx.mem, cx.report) {
             Ok(()) => 0,
             Err(why) => {
@@ -142,6 +148,12 @@ impl Server {
             }
         };
         self.reply(msg::build(msg::GPADL_CREATED, &[key.relid, key.id, status]), cx);
+        Ok(())
+    }
+
+    fn fail_gpadl(&mut self, key: GpadlKey, cx: &mut Context<'_>) -> Result<(), &'static str> {
+        cx.report.log("GPADL refused, as configured".into());
+        self.reply(msg::build(msg::GPADL_CREATED, &[key.relid, key.id, msg::STATUS_FAILED]), cx);
         Ok(())
     }
 
@@ -198,7 +210,7 @@ impl Server {
         }
         let index = self.index_of(relid).ok_or("no such channel")?;
         match self.channels[index].state {
-            ChannelState::Revoked => self.channels[index].state = ChannelState::Gone,
+            ChannelState::Revoked => self.channels[index].state = ChannelState::Gone { since: cx.report.now },
             ChannelState::Closed => {
                 let why = "released without a rescind: gone until the next connection";
                 cx.report.breach(Breach::Vmbus { message: msg::RELID_RELEASED, about: relid, why });
@@ -249,6 +261,27 @@ impl Server {
                 self.outgoing.push_back((connection.vp, rescind));
             }
             self.finish_teardowns(relid, cx);
+        }
+    }
+    /// Offers rescinded NICs again, when that is asked for.
+    pub(super) fn reoffer_when_due(&mut self, cx: &mut Context<'_>) {
+        let (State::Connected(connection), Some(delay)) = (&self.state, cx.config.faults.reoffer_after) else { return };
+        let (vp, version) = (connection.vp, connection.version);
+        if !connection.offers_sent {
+            return;
+        }
+        for index in 0..self.channels.len() {
+            let ChannelState::Gone { since } = self.channels[index].state else { continue };
+            if cx.report.now < since + delay {
+                continue;
+            }
+            let Some(relid) = self.free_relid(cx.config) else { return };
+            let channel = &mut self.channels[index];
+            channel.relid = relid;
+            channel.state = ChannelState::Closed;
+            let offer = msg::offer_channel(&channel.offer, relid, CHANNEL_CONNECTION + relid, version);
+            self.outgoing.push_back((vp, offer));
+            cx.report.log(format!("NIC offered again as channel {relid}"));
         }
     }
 }

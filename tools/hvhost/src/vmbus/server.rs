@@ -184,23 +184,17 @@ impl Server {
     pub fn reset(&mut self, report: &mut Report) {
         for channel in &mut self.channels {
             channel.close_device(false, report);
-            channel.state = match channel.state {
-                ChannelState::Gone | ChannelState::Revoked => ChannelState::Gone,
-                _ => ChannelState::Released,
-            };
-            channel.relid = 0;
         }
-        self.gpadls.clear();
+        self.forget_connection(report.now);
         self.incoming.clear();
         self.outgoing.clear();
-        self.ghosts.clear();
-        self.state = State::Disconnected;
     }
 
     /// Serves messages, channels and whatever is due by now.
     pub fn poll(&mut self, synics: &mut [Synic], cx: &mut Context<'_>) {
         self.finish_closing(cx);
         self.rescind_when_due(cx);
+        self.reoffer_when_due(cx);
         self.flush(synics, cx);
         // Like OpenVMM, take nothing from the guest while it does not take our messages.
         while self.outgoing.is_empty() || self.is_paused() {
@@ -258,7 +252,7 @@ impl Server {
     fn handle(&mut self, id: u32, bytes: &[u8], cx: &mut Context<'_>) {
         let kind = msg::message_type(bytes);
         Counters::bump(&mut cx.report.counters.vmbus_from_guest, kind);
-        if cx.config.faults.silent {
+        if cx.config.faults.silent || cx.config.faults.ignore_message.contains(&kind) {
             cx.report.log(format!("message {kind} ignored, as configured"));
             return;
         }
@@ -361,7 +355,7 @@ impl Server {
         if let State::Disconnecting { old, after, until } = self.state
             && now >= until
         {
-            self.forget_connection();
+            self.forget_connection(now);
             match after {
                 After::Unloaded => {
                     cx.report.log("VMBus unloaded".into());
@@ -385,10 +379,11 @@ impl Server {
         }
     }
 
-    fn forget_connection(&mut self) {
+    fn forget_connection(&mut self, now: u64) {
         for channel in &mut self.channels {
             channel.state = match channel.state {
-                ChannelState::Gone | ChannelState::Revoked => ChannelState::Gone,
+                ChannelState::Gone { since } => ChannelState::Gone { since },
+                ChannelState::Revoked => ChannelState::Gone { since: now },
                 _ => ChannelState::Released,
             };
             channel.relid = 0;
