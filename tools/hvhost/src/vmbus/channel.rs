@@ -17,6 +17,9 @@ const SIGNAL_GRACE: u64 = 100 * MS;
 /// How often the rings are looked at without a signal, to notice missed ones and overwritten rings; policy.
 const RING_CHECK: u64 = 5 * MS;
 
+/// Event flags of a SINT (TLFS).
+const EVENT_FLAGS: u16 = 2048;
+
 /// An open channel.
 #[derive(Debug)]
 pub(crate) struct OpenState {
@@ -84,6 +87,9 @@ impl Channel {
         }
         if request.vp >= vps && request.vp != NO_VP {
             return Err("no such target VP");
+        }
+        if request.signal.is_some_and(|(_, flag)| flag >= EVENT_FLAGS) {
+            return Err("no such event flag");
         }
         let pages = gpadls.pages(GpadlKey { relid: self.relid, id: request.gpadl }).ok_or("no such ring GPADL")?;
         let split = request.downstream as usize;
