@@ -10,7 +10,8 @@ use crate::net::tftp::Transfer;
 use crate::nic::Nic;
 use crate::wire::pxe::*;
 
-/// What the services remember between calls. Large (tens of KiB): meant to be a `static`, hence the `const` constructor.
+/// What the services remember between calls. Large (tens of KiB): meant to be a `static`, hence the `const`
+/// constructor.
 pub struct State {
     pub(super) undi: Undi,
     pub(super) stack: Stack,

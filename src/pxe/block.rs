@@ -1,12 +1,24 @@
 //! Parameter blocks: copied in once, written back field by field.
 //!
-//! A block may be shorter than PXE 2.1 says (callers written for 1.x), so nothing is read or written but what a function
-//! documents; what lies behind a block may be the caller's stack.
+//! A block may be shorter than PXE 2.1 says (callers written for 1.x), so nothing is read or written but what a
+//! function documents; what lies behind a block may be the caller's stack.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::mem::{PhysMem, SegOff};
 use crate::wire::pxe::{PxenvStatus, SegOff16};
+
+impl From<SegOff16> for SegOff {
+    fn from(pointer: SegOff16) -> Self {
+        Self { offset: pointer.offset.get(), segment: pointer.segment.get() }
+    }
+}
+
+impl From<SegOff> for SegOff16 {
+    fn from(pointer: SegOff) -> Self {
+        Self { offset: pointer.offset.into(), segment: pointer.segment.into() }
+    }
+}
 
 /// What an API function answers: its status when it fails.
 pub(super) type Answer<T = ()> = Result<T, PxenvStatus>;

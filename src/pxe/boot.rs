@@ -5,6 +5,7 @@ use zerocopy::IntoBytes;
 use super::api::{Api, BootOutcome, Residency, State};
 use super::messages::BootError;
 use super::screen::{Mac, Progress, print, show_event};
+use super::structures::{bang_pxe, pxenv_plus};
 use super::tftp::{BULK_BLOCK, BULK_WINDOW, NBP_BASE, write_piece};
 use crate::error::Error;
 use crate::machine::{Key, Machine};
@@ -14,7 +15,8 @@ use crate::net::{Net, dhcp};
 use crate::nic::Nic;
 use crate::wire::pxe::{BangPxe, PxenvPlus, PxenvStatus};
 
-/// How long the card may take to report a link (policy; a virtual switch port is up at once, a restarted host's is not).
+/// How long the card may take to report a link (policy; a virtual switch's port is up at once, unless its host has just
+/// started).
 const LINK_WAIT_MS: u64 = 10_000;
 
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
@@ -34,7 +36,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
                 return BootOutcome::StartNbp;
             }
             Ok(dhcp::Outcome::LocalBoot) => print(&self.machine, format_args!("Local boot chosen.\n")),
-            Err(error) => print(&self.machine, format_args!("PXE-E{:02X}: {}\n", error.code(), error.text())),
+            Err(error) => self.explain(error),
         }
         // Whatever the host didn't confirm stays reserved, and nothing was hooked yet.
         let _ = self.undi_cleanup();
@@ -55,6 +57,15 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         }
         self.unpublish();
         Residency::Free
+    }
+
+    /// Says why there is no boot program.
+    fn explain(&self, error: BootError) {
+        let (what, advice) = error.text();
+        print(&self.machine, format_args!("PXE-E{:02X}: {what}\n", error.code()));
+        if !advice.is_empty() {
+            print(&self.machine, format_args!("         {advice}\n"));
+        }
     }
 
     /// Everything up to the boot program in memory.
@@ -137,8 +148,8 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         for (at, packet) in layout.cached.into_iter().zip([&info.discover, &info.ack, &info.reply]) {
             self.mem.write_resident(at, packet);
         }
-        self.mem.write_resident(layout.bang_pxe, BangPxe::new(&layout).as_bytes());
-        self.mem.write_resident(layout.pxenv, PxenvPlus::new(&layout).as_bytes());
+        self.mem.write_resident(layout.bang_pxe, bang_pxe(&layout).as_bytes());
+        self.mem.write_resident(layout.pxenv, pxenv_plus(&layout).as_bytes());
         self.machine.hook_interrupts();
     }
 

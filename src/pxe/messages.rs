@@ -47,62 +47,84 @@ impl BootError {
         }
     }
 
-    /// What happened, and what to do; lines after the first are indented by the printer's caller.
-    pub(super) fn text(self) -> &'static str {
+    /// What happened, and on a second line what to do about it (empty when there is nothing to do). With the code
+    /// before them, both fit the 80 columns of the screen.
+    pub(super) fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::Net(error) => net_text(error),
-            Self::TooBigForBaseMemory => "The boot file does not fit into base memory. Choose a smaller boot program.",
-            Self::EfiProgram => "The boot file is for UEFI machines. Give BIOS clients (architecture 0) another.",
-            Self::EmptyFile => "The boot file is empty. Check it on the server.",
+            Self::TooBigForBaseMemory => {
+                ("The boot file does not fit into base memory.", "Choose a smaller boot program.")
+            }
+            Self::EfiProgram => (
+                "The boot file is for UEFI machines.",
+                "Have the DHCP server give BIOS clients (architecture 0) another.",
+            ),
+            Self::EmptyFile => ("The boot file is empty.", "Check it on the server."),
         }
     }
 }
 
-fn net_text(error: NetError) -> &'static str {
+fn net_text(error: NetError) -> (&'static str, &'static str) {
     match error {
         NetError::Core(error) => core_text(error),
-        NetError::Cancelled => "Network boot cancelled by keystroke.",
-        NetError::NotConfigured => "The address that the DHCP server gave can't be used. Check the server.",
-        NetError::InvalidDatagram => "The boot server's address can't be used. Check the DHCP server.",
-        NetError::NoRoute => "The boot server is in another network, and the DHCP server named no router.",
-        NetError::ArpTimeout => "The boot server (or the router to it) does not answer ARP. Is it up?",
-        NetError::NoOffer => "No DHCP server answered. Is there one in this network? Is it the right network?",
-        NetError::ProxyOnly => "A boot server answered, but no DHCP server gave an address. Check the DHCP server.",
-        NetError::LeaseRefused => "The DHCP server offered an address, then did not grant it. See the server's log.",
-        NetError::NoBootFile => "The DHCP server named no boot file. Set next-server and filename on it.",
-        NetError::ProxyTimeout => "The proxyDHCP server does not answer on port 4011. Is its service running?",
-        NetError::BadMenu => "The boot menu from the server is damaged. Check option 43 on it.",
-        NetError::NoDiscoveryMethod => "The server allows no way to find boot servers. Check option 43 on it.",
-        NetError::NoServerList => "The server's list of boot servers is missing. Check option 43 on it.",
-        NetError::NoBootServer => "No boot server of the chosen kind answered. Is it up?",
-        NetError::TftpOpenTimeout => "The TFTP server does not answer. Is the service running, port 69 reachable?",
-        NetError::TftpReadTimeout => "The TFTP server stopped in the middle of the file. Is the network stable?",
-        NetError::TftpFileNotFound => "The TFTP server has no such file. Check the name, and the server's directory.",
-        NetError::TftpAccessViolation => "The TFTP server may not read the file. Check the file's permissions.",
-        NetError::TftpRefused(_) => "The TFTP server refused the file. See the server's log.",
-        NetError::TftpTooBig => "The file is larger than the room for it.",
-        NetError::TftpNoSize => "The TFTP server does not tell file sizes.",
-        NetError::TftpClosed => "The TFTP transfer was closed.",
-        NetError::TftpInvalidRequest => "The name of the boot file can't be sent by TFTP. Check the DHCP server.",
+        NetError::Cancelled => ("Network boot cancelled by keystroke.", ""),
+        NetError::NotConfigured => ("The address that the DHCP server gave can't be used.", "Check the DHCP server."),
+        NetError::InvalidDatagram => ("The boot server's address can't be used.", "Check the DHCP server."),
+        NetError::NoRoute => {
+            ("The boot server is in another network, and there is no router.", "Check the DHCP server's router option.")
+        }
+        NetError::ArpTimeout => ("The boot server, or the router to it, does not answer ARP.", "Is it up?"),
+        NetError::NoOffer => {
+            ("No DHCP server answered.", "Is the card in the right network, and is there a DHCP server in it?")
+        }
+        NetError::ProxyOnly => {
+            ("A boot server answered, but no DHCP server gave an address.", "Check the DHCP server.")
+        }
+        NetError::LeaseRefused => {
+            ("The DHCP server offered an address, then did not grant it.", "See the DHCP server's log.")
+        }
+        NetError::NoBootFile => {
+            ("The DHCP server named no boot file.", "Set next-server and filename (options 66 and 67) on it.")
+        }
+        NetError::ProxyTimeout => ("The proxyDHCP server does not answer on port 4011.", "Is its service running?"),
+        NetError::BadMenu => ("The boot menu from the server is damaged.", "Check option 43 on the server."),
+        NetError::NoDiscoveryMethod => {
+            ("The server allows no way to find boot servers.", "Check option 43 on the server.")
+        }
+        NetError::NoServerList => ("The server's list of boot servers is missing.", "Check option 43 on the server."),
+        NetError::NoBootServer => ("No boot server of the chosen kind answered.", "Is it up?"),
+        NetError::TftpOpenTimeout => {
+            ("The TFTP server does not answer.", "Is its service running, and UDP port 69 reachable?")
+        }
+        NetError::TftpReadTimeout => ("The TFTP server stopped in the middle of the file.", "Is the network stable?"),
+        NetError::TftpFileNotFound => {
+            ("The TFTP server has no such file.", "Check the name on the DHCP server, and the TFTP directory.")
+        }
+        NetError::TftpAccessViolation => ("The TFTP server may not read the file.", "Check the file's permissions."),
+        NetError::TftpRefused(_) => ("The TFTP server refused the file.", "See the TFTP server's log."),
+        NetError::TftpTooBig => ("The file is larger than the room for it.", ""),
+        NetError::TftpNoSize => ("The TFTP server does not tell file sizes.", ""),
+        NetError::TftpClosed => ("The TFTP transfer was closed.", ""),
+        NetError::TftpInvalidRequest => ("The name of the boot file can't be sent by TFTP.", "Check the DHCP server."),
     }
 }
 
-fn core_text(error: Error) -> &'static str {
+fn core_text(error: Error) -> (&'static str, &'static str) {
     match error {
-        Error::NotHyperV => "This machine is not a Hyper-V virtual machine: no network card for this ROM.",
-        Error::NoVmbus => "The hypervisor offers no VMBus: no network card for this ROM.",
-        Error::VersionRefused => "The host speaks no VMBus version that this ROM knows.",
-        Error::VmbusOwned => "Something else in this machine uses VMBus, and it was left alone.",
-        Error::NoNic => "This virtual machine has no synthetic network card. Add a network adapter to it.",
-        Error::NicGone => "The host has taken the network card away.",
-        Error::NotOpen | Error::InvalidState => "The network card is not ready.",
-        Error::LinkDown => "The network card has no link. Connect it to a virtual switch.",
-        Error::InvalidParameter => "The boot file can't be written to its place in memory.",
-        Error::Unsupported => "The host does not support what the network card needs.",
-        Error::RingFull | Error::OutOfResources => "Out of memory for the network card.",
-        Error::HostTimeout => "The host does not answer.",
-        Error::HostProtocol => "The host's answer made no sense.",
-        Error::HostRefused => "The host refused to open the network card.",
-        Error::Cancelled => "Network boot cancelled by keystroke.",
+        Error::NotHyperV => ("Not a Hyper-V machine: no network card for this ROM.", ""),
+        Error::NoVmbus => ("The hypervisor offers no VMBus: no network card for this ROM.", ""),
+        Error::VersionRefused => ("The host speaks no VMBus version that this ROM knows.", ""),
+        Error::VmbusOwned => ("Something else in this machine uses VMBus, and was left alone.", ""),
+        Error::NoNic => ("This machine has no synthetic network card.", "Add a network adapter to it."),
+        Error::NicGone => ("The host has taken the network card away.", ""),
+        Error::NotOpen | Error::InvalidState => ("The network card is not ready.", ""),
+        Error::LinkDown => ("The network card has no link.", "Connect it to a virtual switch."),
+        Error::InvalidParameter => ("The boot file can't be written to its place in memory.", ""),
+        Error::Unsupported => ("The host does not support what the network card needs.", ""),
+        Error::RingFull | Error::OutOfResources => ("Out of memory for the network card.", ""),
+        Error::HostTimeout => ("The host does not answer.", ""),
+        Error::HostProtocol => ("The host's answer made no sense.", ""),
+        Error::HostRefused => ("The host refused to open the network card.", ""),
+        Error::Cancelled => ("Network boot cancelled by keystroke.", ""),
     }
 }

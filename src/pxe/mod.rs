@@ -1,9 +1,10 @@
 //! The PXE services: the API that boot programs call, and the boot that starts the first of them.
 //!
-//! [`Api`] is entered in three ways: [`Api::boot`] from the ROM's boot entry vector, [`Api::call`] for every API call of
-//! a boot program, and [`Api::nbp_returned`] when the program gives up. The functions are in `undi` (the card), `preboot`
-//! (life cycle and cached packets), `tftp` and `udp` (base code); `block` copies parameter blocks, `status` turns errors
-//! into codes, `boot`, `screen` and `messages` are what the user sees.
+//! [`Api`] is entered in three ways: [`Api::boot`] from the ROM's boot entry vector, [`Api::call`] for every API call
+//! of a boot program, and [`Api::nbp_returned`] when the program gives up. The functions are in `undi` (the card),
+//! `preboot` (life cycle and cached packets), `tftp` and `udp` (base code); `block` copies parameter blocks, `status`
+//! turns errors into codes, `structures` builds what programs look for, `boot`, `screen` and `messages` are what the
+//! user sees.
 
 mod api;
 mod block;
@@ -12,6 +13,7 @@ mod messages;
 mod preboot;
 mod screen;
 mod status;
+mod structures;
 mod tftp;
 mod udp;
 mod undi;

@@ -81,7 +81,7 @@ impl<C: Machine> Progress<C> {
     /// Begins to count.
     pub(super) fn new(machine: &C) -> Self {
         let began = machine.now();
-        Self { machine: machine.clone(), began, redraw: began, done: 0, total: None }
+        Self { machine: machine.clone(), began, redraw: began.plus_millis(REDRAW_MS), done: 0, total: None }
     }
 
     /// Takes note of `done` bytes, of `total` if the server told; draws now and then.

@@ -80,7 +80,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         block.write(offset_of!(PxenvTftpGetFsize, file_size), &U32::new(size))
     }
 
-    /// `RESTART_TFTP`: as the first boot program was loaded. The caller usually lies where the file goes, block and all.
+    /// `RESTART_TFTP`: as the first boot program was loaded. The caller often lies where the file goes, block and all.
     pub(super) fn restart_tftp(&mut self, block: &Block<M>) -> Answer {
         let restart: PxenvTftpReadFile = block.read()?;
         let room = self.nbp_room();

@@ -35,7 +35,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         Ok(())
     }
 
-    /// `UDP_READ`: never waits. Destination and port are filled in even when the caller asked for them (NTLDR needs it).
+    /// `UDP_READ`: never waits. Destination and port are filled in even when the caller named them (NTLDR needs it).
     pub(super) fn udp_read(&mut self, block: &Block<M>) -> Answer {
         let mut read: PxenvUdpRead = block.read()?;
         let buffer = linear(read.buffer)?;

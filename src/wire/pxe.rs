@@ -23,8 +23,6 @@ pub use undi::*;
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::mem::SegOff;
-
 /// `SEGOFF16`: a real-mode far pointer, offset first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -33,18 +31,6 @@ pub struct SegOff16 {
     pub offset: U16,
     /// Segment in units of 16 bytes.
     pub segment: U16,
-}
-
-impl From<SegOff16> for SegOff {
-    fn from(pointer: SegOff16) -> Self {
-        Self { offset: pointer.offset.get(), segment: pointer.segment.get() }
-    }
-}
-
-impl From<SegOff> for SegOff16 {
-    fn from(pointer: SegOff) -> Self {
-        Self { offset: pointer.offset.into(), segment: pointer.segment.into() }
-    }
 }
 
 /// `MAC_ADDR`: 16 bytes, of which Ethernet uses the first 6; the rest is zero.

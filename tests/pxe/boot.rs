@@ -23,6 +23,9 @@ fn fails(rig: &mut Rig, text: &str) {
     assert_eq!(rig.api.boot(), BootOutcome::ReturnToBios);
     let screen = rig.machine.screen.borrow();
     assert!(screen.contains(text), "{text:?} is not on the screen:\n{screen}");
+    for line in screen.lines().flat_map(|line| line.split('\r')) {
+        assert!(line.len() < 80, "too long for the screen: {line}");
+    }
     assert!(screen.ends_with("PXE-M0F: Leaving the network boot.\n"));
     assert!(!rig.machine.hooked.get() && !rig.card.held.get());
     assert!(find(rig, b"!PXE").is_empty() && find(rig, b"PXENV+").is_empty());
@@ -114,9 +117,9 @@ fn the_largest_boot_program_ends_where_our_block_begins() {
 #[test]
 fn a_card_that_does_not_come_up_is_explained() {
     for (error, text) in [
-        (Error::NotHyperV, "PXE-EB0: This machine is not a Hyper-V virtual machine"),
+        (Error::NotHyperV, "PXE-EB0: Not a Hyper-V machine"),
         (Error::NoVmbus, "PXE-EB0: "),
-        (Error::NoNic, "PXE-EB0: This virtual machine has no synthetic network card."),
+        (Error::NoNic, "PXE-EB0: This machine has no synthetic network card."),
         (Error::VersionRefused, "PXE-E63: "),
         (Error::VmbusOwned, "PXE-E63: "),
         (Error::HostTimeout, "PXE-E63: The host does not answer."),
