@@ -45,6 +45,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub(super) fn tftp_read(&mut self, block: &Block<M>) -> Answer {
         let mut read: PxenvTftpRead = block.read()?;
         let buffer = linear(read.buffer)?;
+        self.require_up(PxenvStatus::TFTP_CLOSED)?;
         let mem = self.mem.clone();
         let (mut net, transfer) = self.net_and_transfer();
         let done = transfer.read(&mut net, &mut |bytes| Ok(mem.write(buffer, bytes)?))?;
@@ -86,7 +87,11 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let room = self.nbp_room();
         match self.read_file(&restart, NBP_BASE, room) {
             Ok(0) => Err(PxenvStatus::TFTP_FILE_NOT_FOUND),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                // As quiet as for the first program, if the card can still be told.
+                let _ = self.close_receiver();
+                Ok(())
+            }
             Err(PxenvStatus::TFTP_TOO_MANY_PACKAGES) => Err(PxenvStatus::BSTRAP_FILE_TOO_BIG),
             Err(status) => Err(status),
         }

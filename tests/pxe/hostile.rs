@@ -55,7 +55,7 @@ fn opcodes() -> impl Strategy<Value = u16> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn calls_write_only_what_they_document(calls in prop::collection::vec((opcodes(), blocks()), 1..40)) {
@@ -123,7 +123,7 @@ fn network_blocks() -> impl Strategy<Value = (u16, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn base_code_ends_in_time_and_writes_only_where_it_may(

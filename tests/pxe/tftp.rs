@@ -147,6 +147,7 @@ fn restart_loads_the_next_program_over_its_caller() {
     let result = rig.api.call(0x73, at);
     assert_eq!((result.ax, result.then), (0, Then::StartNbp));
     assert!(rig.mem.peek(0x7c00, 0x2_0000) == file(0x2_0000));
+    assert_eq!(rig.card.filter.get(), 0, "quiet until the program asks");
 }
 
 #[test]
@@ -155,6 +156,20 @@ fn a_failed_restart_returns_with_a_status() {
     server.borrow_mut().files().add("big.0", file(700_000));
     assert_eq!(rig.call(0x73, &read_file_block("absent.0", 0, 0)).0, 0x3b);
     assert_eq!(rig.call(0x73, &read_file_block("big.0", 0, 0)).0, 0x79);
+}
+
+#[test]
+fn a_transfer_survives_undi_close_but_not_shutdown() {
+    let (mut rig, server) = booted();
+    server.borrow_mut().files().add("file", file(3000));
+    assert_eq!(rig.call(0x20, &open_block("file", 0, 1024)).0, 0);
+    rig.succeed(0x07);
+    assert!(read_all(&mut rig, 1024) == file(3000));
+    assert_eq!(rig.call(0x20, &open_block("file", 0, 1024)).0, 0);
+    rig.succeed(0x05);
+    assert_eq!(rig.call(0x22, &[&[0; 6][..], &far(BUFFER)].concat()).0, 0x1a);
+    assert!(!rig.card.held.get());
+    rig.succeed(0x21);
 }
 
 #[test]

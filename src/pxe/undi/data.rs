@@ -100,14 +100,19 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         Ok(())
     }
 
-    /// Sends a frame, waiting a little for room.
+    /// Sends a frame, waiting a little for room. The clock, which costs an exit, is only asked when there is none.
     fn send(&mut self, frame: &[u8]) -> Answer {
-        let deadline = self.machine.now().plus_millis(TRANSMIT_WAIT_MS);
+        let mut deadline = None;
         loop {
             match self.nic.transmit(&[frame]) {
                 Ok(()) => return Ok(()),
-                Err(Error::RingFull) if self.machine.now() < deadline => self.machine.idle(),
-                Err(Error::RingFull) => return Err(PxenvStatus::OUT_OF_RESOURCES),
+                Err(Error::RingFull) => {
+                    let now = self.machine.now();
+                    if now >= *deadline.get_or_insert(now.plus_millis(TRANSMIT_WAIT_MS)) {
+                        return Err(PxenvStatus::OUT_OF_RESOURCES);
+                    }
+                    self.machine.idle();
+                }
                 Err(Error::InvalidParameter) => return Err(PxenvStatus::UNDI_INVALID_PARAMETER),
                 Err(_) => return Err(PxenvStatus::UNDI_TRANSMIT_ERROR),
             }
