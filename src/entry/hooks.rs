@@ -16,9 +16,9 @@ pub fn install() {
     if installed() {
         return;
     }
-    let base = resident::linear(0);
+    let hidden = [[resident::linear(0), 0xa_0000], memory::hidden_block()];
     Resident::update(|exchange| {
-        exchange.hidden = [[base, 0xa_0000], memory::hidden_block()];
+        exchange.hidden = hidden;
         exchange.old_int15 = memory::read_low(INT_15);
         exchange.old_int1a = memory::read_low(INT_1A);
     });

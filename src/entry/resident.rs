@@ -185,22 +185,20 @@ pub struct Resident;
 impl Resident {
     /// Reads from the exchange area.
     pub fn read<R>(look: impl FnOnce(&Exchange) -> R) -> R {
-        // SAFETY: `locate` ran first thing in `core_entry`; the area is 4-byte aligned (asm/resident.s), mapped one to
-        // one, and in base memory that the BEV reserved. A copy is made, so no reference to shared memory outlives it.
-        let exchange = unsafe { ptr::with_exposed_provenance::<Exchange>(Self::address()).read_volatile() };
-        look(&exchange)
+        // SAFETY: `locate` ran first thing in `core_entry`; the area is 8-byte aligned (asm/resident.s), mapped one to
+        // one, and in base memory that the BEV reserved. Real mode, which writes it too, does not run before the closure
+        // has returned: no closure calls the BIOS.
+        look(unsafe { &*Self::address() })
     }
 
     /// Changes fields of the exchange area.
     pub fn update(change: impl FnOnce(&mut Exchange)) {
-        let mut exchange = Self::read(|exchange| *exchange);
-        change(&mut exchange);
-        // SAFETY: as in `read`; real mode does not run meanwhile.
-        unsafe { ptr::with_exposed_provenance_mut::<Exchange>(Self::address()).write_volatile(exchange) };
+        // SAFETY: as in `read`; and no second reference exists, for no closure calls `read` or `update`.
+        change(unsafe { &mut *Self::address() });
     }
 
-    fn address() -> usize {
-        EXCHANGE.load(Ordering::Relaxed) as usize
+    fn address() -> *mut Exchange {
+        ptr::with_exposed_provenance_mut(EXCHANGE.load(Ordering::Relaxed) as usize)
     }
 }
 
