@@ -117,8 +117,7 @@ impl<H: Hypervisor> Partition<H> {
     /// True when neither the message page nor the hypercall page changed since we left. Two MSR reads.
     #[must_use]
     pub fn still_ours(&self) -> bool {
-        self.hv.read_msr(HV_X64_MSR_SIMP) == self.found_synic.simp
-            && self.hv.read_msr(HV_X64_MSR_HYPERCALL) == self.our_hypercall()
+        self.hv.read_msr(HV_X64_MSR_SIMP) == self.found_synic.simp && self.hypercall_is_ours()
     }
 
     /// Puts our message and event-flags pages in place, so that control messages can be exchanged.
@@ -163,9 +162,11 @@ impl<H: Hypervisor> Partition<H> {
     }
 
     /// Puts all MSRs back as found. [`reclaim`](Self::reclaim) takes the hypercall page again.
+    ///
+    /// An owner that is live meanwhile may have found our hypercall page enabled and use it, as TLFS allows: then it stays.
     pub fn put_back(&mut self) {
         self.leave();
-        if self.hv.read_msr(HV_X64_MSR_HYPERCALL) == self.our_hypercall() {
+        if self.hypercall_is_ours() && refuse_live_owner(&self.hv).is_ok() {
             self.put_back_hypercall();
         }
     }
@@ -173,7 +174,15 @@ impl<H: Hypervisor> Partition<H> {
     /// Puts all MSRs back as found, and gives the pages back: the hypervisor writes them only while an MSR names them.
     pub fn release(mut self) {
         self.put_back();
-        self.hv.free_pages(self.pages);
+        if self.hypercall_is_ours() {
+            log::line(format_args!("hv: the hypercall page stays, for the owner of VMBus may use it"));
+        } else {
+            self.hv.free_pages(self.pages);
+        }
+    }
+
+    fn hypercall_is_ours(&self) -> bool {
+        self.hv.read_msr(HV_X64_MSR_HYPERCALL) == self.our_hypercall()
     }
 
     fn put_back_hypercall(&self) {

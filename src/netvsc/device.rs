@@ -36,7 +36,6 @@ pub struct Device<H: Hypervisor> {
     pub(super) link_up: bool,
     pub(super) statistics: NicStatistics,
     mac: MacAddress,
-    max_payload: u32,
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -53,7 +52,6 @@ impl<H: Hypervisor> Device<H> {
             link_up: false,
             statistics: NicStatistics::default(),
             mac: [0; 6],
-            max_payload: 0,
         }
     }
 
@@ -74,13 +72,12 @@ impl<H: Hypervisor> Device<H> {
         }
         self.mac = mac;
         let mut payload = U32::new(0);
-        // Not every host has to know it.
+        // Only for the log; not every host has to know it.
         let _ = self.query(connection, oid::GEN_MAXIMUM_FRAME_SIZE, payload.as_mut_bytes());
-        self.max_payload = payload.get();
         self.query_link(connection)?;
         let [a, b, c, d, e, f] = mac;
         log::line(format_args!(
-            "netvsc: NVSP {}.{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}, link {}",
+            "netvsc: NVSP {}.{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}, MTU {payload}, link {}",
             version >> 16,
             version & 0xffff,
             if self.link_up { "up" } else { "down" },
@@ -130,12 +127,6 @@ impl<H: Hypervisor> Device<H> {
     #[must_use]
     pub const fn mac(&self) -> MacAddress {
         self.mac
-    }
-
-    /// Longest payload of a frame, without its 14-byte header, as the host says; 0 when it doesn't.
-    #[must_use]
-    pub const fn max_payload(&self) -> u32 {
-        self.max_payload
     }
 
     /// True when there was a carrier at the last look.

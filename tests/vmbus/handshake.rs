@@ -2,6 +2,7 @@
 
 use hvpxe::error::Error;
 use hvpxe::nic::{Nic, PacketFilter};
+use hvpxe::wire::vmbus::Version;
 
 use crate::lab::{Lab, config};
 use crate::wire::Wire;
@@ -26,6 +27,21 @@ pub fn receive_one(lab: &Lab, nic: &mut impl Nic) -> Vec<u8> {
         lab.step();
     }
     panic!("no frame");
+}
+
+#[test]
+fn the_newest_version_that_both_speak_is_used() {
+    for (host, agreed) in
+        [("5.3", Version::V5_3), ("5.2", Version::V4_0), ("4.0", Version::V4_0), ("3.0", Version::V3_0)]
+    {
+        let (lab, _wire) = Lab::with(&[("max_vmbus_version", host)]);
+        let mut nic = lab.net_device();
+        assert_eq!(nic.vmbus_version(), None);
+        nic.open().unwrap();
+        assert_eq!(nic.vmbus_version(), Some(agreed));
+        nic.release().unwrap();
+        assert_eq!(nic.vmbus_version(), None);
+    }
 }
 
 /// Opens the card, sends a frame that the wire echoes, and releases everything.
