@@ -97,8 +97,9 @@ impl Host {
                     self.report.log(format!("post {index} refused with {status:#x}, as configured"));
                     return Ok(status); // the host's doing, so no violation
                 }
-                self.server.post(connection, kind, payload, &self.config, &mut self.report)?;
-                self.report.counters.posts += 1;
+                let status = self.server.post(connection, kind, payload, &self.config, &mut self.report)?;
+                self.report.counters.posts += u64::from(status == hypercall::SUCCESS);
+                return Ok(status);
             }
             Call::SignalEvent { connection, flag } => {
                 self.server.signal(connection, flag, mem, &mut self.report)?;

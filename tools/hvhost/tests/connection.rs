@@ -55,6 +55,9 @@ fn only_listed_versions_up_to_the_limit_are_taken() {
 fn connection_four_is_unknown_to_an_old_host() {
     let mut guest = Guest::started(&[("max_vmbus_version", "4.0")]);
     assert_eq!(guest.try_post(4, &contact(0x5_0000, 2)), 0x12);
+    guest.assert_clean(); // asking is how one finds out
+    assert_eq!(guest.try_post(5, &contact(0x5_0000, 2)), 0x12);
+    assert_eq!(guest.violations(), ["hypercall 0x5c got status 0x12: no such connection"]);
 }
 
 #[test]

@@ -63,10 +63,16 @@ pub(crate) fn integration() -> impl Iterator<Item = Offer> {
 }
 
 /// A device that is only ever offered to be rescinded at once: a PCI pass-through function on its way out.
-pub(crate) fn ghost() -> Offer {
+/// Number `index` of its kind: an instance is not offered again before the guest has released it.
+pub(crate) fn ghost(index: u32) -> Offer {
     Offer {
         class: Guid(0x44c4_f61d, 0x4444, 0x4400, [0x9d, 0x52, 0x80, 0x2e, 0x27, 0xed, 0xe1, 0x9f]),
-        instance: Guid(0x7ad3_5d50, 0xc05b, 0x47ab, [0xb3, 0xa0, 0x56, 0xa9, 0xa8, 0x45, 0x85, 0x2b]),
+        instance: Guid(
+            0x7ad3_5d50u32.wrapping_add(index),
+            0xc05b,
+            0x47ab,
+            [0xb3, 0xa0, 0x56, 0xa9, 0xa8, 0x45, 0x85, 0x2b],
+        ),
         flags: ENUMERATE_DEVICE_INTERFACE,
         pipe_type: 0,
     }

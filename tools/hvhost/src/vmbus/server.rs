@@ -13,7 +13,7 @@ use super::offers;
 use crate::backend::NetBackend;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::hypercall::{INVALID_CONNECTION_ID, Refused};
+use crate::hypercall::{INVALID_CONNECTION_ID, Refused, SUCCESS};
 use crate::memory::GuestMemory;
 use crate::netvsp::NetVsp;
 use crate::report::Report;
@@ -82,6 +82,7 @@ pub(crate) struct Server {
     pub(super) outgoing: VecDeque<(u32, Vec<u8>)>,
     /// Channel ids of devices that came and went, until the guest releases them.
     pub(super) ghosts: BTreeSet<u32>,
+    ghosts_offered: u32,
     /// Connections so far.
     connections: u32,
     pub(super) rescinded: bool,
@@ -107,6 +108,7 @@ impl Server {
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             ghosts: BTreeSet::new(),
+            ghosts_offered: 0,
             connections: 0,
             rescinded: false,
         }
@@ -126,7 +128,10 @@ impl Server {
         here && (!self.incoming.is_empty() || !self.outgoing.is_empty() || synic.has_queued(VMBUS_SINT))
     }
 
-    /// HvPostMessage: queues a message; nothing in it is looked at yet.
+    /// HvPostMessage: queues a message; nothing in it is looked at yet. Gives the status of the call.
+    ///
+    /// # Errors
+    /// A refusal that the guest could have known.
     pub fn post(
         &mut self,
         connection: u32,
@@ -134,10 +139,13 @@ impl Server {
         payload: Vec<u8>,
         config: &Config,
         report: &mut Report,
-    ) -> Result<(), Refused> {
-        let multi_client = connection == msg::MULTI_CLIENT_CONNECTION && config.max_vmbus_version >= msg::V5_0;
-        if connection != msg::MESSAGE_CONNECTION && !multi_client {
-            return Err((INVALID_CONNECTION_ID, "no such connection"));
+    ) -> Result<u16, Refused> {
+        match connection {
+            msg::MESSAGE_CONNECTION => {}
+            // How a guest finds out that the host is older than 5.0: no violation.
+            msg::MULTI_CLIENT_CONNECTION if config.max_vmbus_version < msg::V5_0 => return Ok(INVALID_CONNECTION_ID),
+            msg::MULTI_CLIENT_CONNECTION => {}
+            _ => return Err((INVALID_CONNECTION_ID, "no such connection")),
         }
         if kind == VMBUS_MESSAGE {
             self.incoming.push_back((connection, payload));
@@ -145,7 +153,7 @@ impl Server {
             let why = "not posted with VMBus's message type";
             report.breach(Breach::VmbusDropped { message: msg::message_type(&payload), why });
         }
-        Ok(())
+        Ok(SUCCESS)
     }
 
     /// HvSignalEvent.
@@ -401,7 +409,13 @@ impl Server {
             && let Some(relid) = self.free_relid(cx.config)
         {
             self.ghosts.insert(relid);
-            let offer = msg::offer_channel(&offers::ghost(), relid, CHANNEL_CONNECTION + relid, connection.version);
+            self.ghosts_offered += 1;
+            let offer = msg::offer_channel(
+                &offers::ghost(self.ghosts_offered),
+                relid,
+                CHANNEL_CONNECTION + relid,
+                connection.version,
+            );
             self.outgoing.push_back((connection.vp, offer));
             self.outgoing.push_back((connection.vp, msg::build(msg::RESCIND_CHANNEL_OFFER, &[relid])));
         }
