@@ -128,3 +128,67 @@ fn core_text(error: Error) -> (&'static str, &'static str) {
         Error::Cancelled => ("Network boot cancelled by keystroke.", ""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The screen's 80 columns without the last, where a BIOS wraps, and without the code before the text.
+    const COLUMNS: usize = 80 - 1 - "PXE-E00: ".len();
+
+    #[test]
+    fn messages_fit_the_screen_and_have_the_codes_of_vendor_roms() {
+        let net = [
+            (NetError::Cancelled, 0xa0),
+            (NetError::NotConfigured, 0x6a),
+            (NetError::InvalidDatagram, 0x6c),
+            (NetError::NoRoute, 0x11),
+            (NetError::ArpTimeout, 0x11),
+            (NetError::NoOffer, 0x51),
+            (NetError::ProxyOnly, 0x52),
+            (NetError::LeaseRefused, 0x51),
+            (NetError::NoBootFile, 0x53),
+            (NetError::ProxyTimeout, 0x55),
+            (NetError::BadMenu, 0x74),
+            (NetError::NoDiscoveryMethod, 0x76),
+            (NetError::NoServerList, 0x77),
+            (NetError::NoBootServer, 0x78),
+            (NetError::TftpOpenTimeout, 0x32),
+            (NetError::TftpReadTimeout, 0x35),
+            (NetError::TftpFileNotFound, 0x3b),
+            (NetError::TftpAccessViolation, 0x3c),
+            (NetError::TftpRefused(0), 0x36),
+            (NetError::TftpTooBig, 0x79),
+            (NetError::TftpNoSize, 0x3e),
+            (NetError::TftpClosed, 0x1a),
+            (NetError::TftpInvalidRequest, 0x3f),
+        ];
+        let core = [
+            (Error::NotHyperV, 0xb0),
+            (Error::NoVmbus, 0xb0),
+            (Error::NoNic, 0xb0),
+            (Error::VersionRefused, 0x63),
+            (Error::VmbusOwned, 0x63),
+            (Error::NicGone, 0x63),
+            (Error::HostTimeout, 0x63),
+            (Error::HostProtocol, 0x63),
+            (Error::HostRefused, 0x63),
+            (Error::NotOpen, 0x6a),
+            (Error::InvalidState, 0x6a),
+            (Error::LinkDown, 0x61),
+            (Error::InvalidParameter, 0x6c),
+            (Error::Unsupported, 0x03),
+            (Error::RingFull, 0x06),
+            (Error::OutOfResources, 0x06),
+            (Error::Cancelled, 0xa0),
+        ];
+        let own = [(BootError::TooBigForBaseMemory, 0x79), (BootError::EfiProgram, 0x53), (BootError::EmptyFile, 0x53)];
+        let net = net.map(|(error, code)| (BootError::from(error), code));
+        let core = core.map(|(error, code)| (BootError::from(error), code));
+        for (error, code) in net.into_iter().chain(core).chain(own) {
+            let (what, advice) = error.text();
+            assert!(!what.is_empty() && what.len() <= COLUMNS && advice.len() <= COLUMNS, "{error:?}");
+            assert_eq!(error.code(), code, "{error:?}");
+        }
+    }
+}
