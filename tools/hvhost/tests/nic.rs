@@ -65,6 +65,17 @@ fn without_a_filter_frames_are_dropped() {
 }
 
 #[test]
+fn a_halted_nic_receives_nothing_and_may_be_closed() {
+    let mut guest = Guest::connected(&[]);
+    guest.nic_up();
+    guest.rndis(77, 1, &u32s(&[3, 12, 9]));
+    guest.net.0.lock().unwrap().waiting.push_back(frame(1).to_vec());
+    assert!(guest.received().is_none());
+    guest.post(1, &u32s(&[7, 0, NIC]));
+    guest.assert_clean();
+}
+
+#[test]
 fn an_empty_completion_is_fatal_only_on_a_strict_host() {
     for (switch, alive) in [("on", true), ("off", false)] {
         let mut guest = Guest::connected(&[("lenient_rx_completion", switch)]);

@@ -132,7 +132,11 @@ impl NetVsp {
                 }
                 Ok(())
             }
-            rndis::HALT => Ok(()),
+            rndis::HALT => {
+                // Halting stops the reception too; Linux closes its channel after it without touching the filter.
+                self.filter = 0;
+                Ok(())
+            }
             _ if io.config.faults.ignore_rndis.contains(&kind) => {
                 io.report.log(format!("channel {}: RNDIS message {kind} ignored, as configured", io.relid));
                 Ok(())
