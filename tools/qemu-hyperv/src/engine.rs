@@ -140,6 +140,9 @@ impl Engine {
     pub fn trap(&self, mut vcpu: Vcpu<'_>, trap: Trap, ends_block: bool) {
         let index = vcpu.index();
         let (mut cpu, mut memory) = vcpu.split(self.registers());
+        if !traps::is_for_hypervisor(trap, &mut cpu) {
+            return;
+        }
         let mut machine = self.machine();
         machine.tell_time(self.pace);
         machine.log_trap(trap, index, &mut cpu);

@@ -27,6 +27,17 @@ pub enum LateAnswer {
     Rdmsr(u64),
 }
 
+/// Whether CPUID, RDMSR or WRMSR, about to be executed, is for the hypervisor: all else stays between guest and TCG.
+pub fn is_for_hypervisor(trap: Trap, cpu: &mut impl Cpu) -> bool {
+    /// CPUID leaves and MSRs of hypervisors are 0x4000xxxx.
+    const HYPERVISOR: u32 = 0x4000;
+    match trap {
+        Trap::Cpuid => matches!(cpu.get(Reg::Rax) as u32, leaf if leaf == 1 || leaf >> 16 == HYPERVISOR),
+        Trap::Rdmsr | Trap::Wrmsr => cpu.get(Reg::Rcx) as u32 >> 16 == HYPERVISOR,
+        Trap::Hypercall => true,
+    }
+}
+
 /// Serves CPUID, RDMSR or WRMSR on processor `vp`, just before it is executed.
 pub fn serve_msr_or_cpuid(
     trap: Trap,
@@ -36,7 +47,7 @@ pub fn serve_msr_or_cpuid(
     host: &mut Host,
 ) -> Option<LateAnswer> {
     match trap {
-        Trap::Cpuid => cpuid(cpu),
+        Trap::Cpuid => Some(LateAnswer::Cpuid { leaf: cpu.get(Reg::Rax) as u32, subleaf: cpu.get(Reg::Rcx) as u32 }),
         // TCG itself raises #GP for the MSR instructions above privilege level 0.
         Trap::Rdmsr | Trap::Wrmsr if cpu.privilege_level() != 0 => None,
         Trap::Rdmsr => match host.rdmsr(vp, cpu.get(Reg::Rcx) as u32) {
@@ -117,12 +128,6 @@ pub fn give(answer: LateAnswer, cpu: &mut impl Cpu, host: &mut Host) {
     }
 }
 
-/// Only leaf 1 and the hypervisor's range need an answer; the others stay TCG's own.
-fn cpuid(cpu: &mut impl Cpu) -> Option<LateAnswer> {
-    let leaf = cpu.get(Reg::Rax) as u32;
-    (leaf == 1 || leaf >> 16 == 0x4000).then(|| LateAnswer::Cpuid { leaf, subleaf: cpu.get(Reg::Rcx) as u32 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +142,7 @@ mod tests {
 
     /// What a guest sees: the trap, TCG's own version of the instruction, then the late answer.
     fn run(trap: Trap, cpu: &mut FakeCpu, tcg: impl FnOnce(&mut FakeCpu), host: &mut Host, mem: &mut FlatMemory) {
-        let late = serve_msr_or_cpuid(trap, 0, cpu, mem, host);
+        let late = if is_for_hypervisor(trap, cpu) { serve_msr_or_cpuid(trap, 0, cpu, mem, host) } else { None };
         tcg(cpu);
         if let Some(answer) = late {
             give(answer, cpu, host);
