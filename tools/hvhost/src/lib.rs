@@ -9,8 +9,11 @@
 //! - `memory`, `backend`: what the engine lends: guest RAM and the network.
 //! - `config`, `faults`: every switch; `violations`, `counters`, `report`: what the host has to say afterwards.
 //! - `cpuid`, `msr`, `overlay`, `synic`, `hypercall`: the hypervisor (source: TLFS).
-//! - `vmbus`: connection, offers, GPADLs, channels and rings (model: OpenVMM's `vmbus_server`; Linux, iPXE).
-//! - `netvsp`: NVSP and RNDIS (model: OpenVMM's `netvsp`; Linux).
+//! - `vmbus`: `server` holds the connection, `requests` serves a connected guest, `channel` one device; below them
+//!   `messages`, `offers`, `gpadl`, `ring`; `device` is the seam to what lies behind a channel (model: OpenVMM's
+//!   `vmbus_server`; Linux, iPXE).
+//! - `netvsp`: `handshake` up to the first RNDIS message, then `transmit` and `receive`; below them `nvsp`, `rndis`,
+//!   `oid`, `rxbuf`, `tx` (model: OpenVMM's `netvsp`; Linux).
 //! - `host`: the facade.
 
 mod backend;

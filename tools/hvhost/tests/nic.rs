@@ -345,13 +345,16 @@ fn a_rescinded_nic_comes_back_as_a_new_offer() {
     assert_eq!((word(&offer, 0), word(&offer, 184)), (1, NIC));
     guest.nic_up();
     guest.send_frame(&frame(1));
+    guest.post(1, &vector("initiate_contact_4_0"));
+    guest.message().unwrap();
+    assert_eq!(guest.request_offers().len(), 6, "and stays over a reconnect");
     guest.assert_clean();
 }
 
 #[test]
 fn every_step_can_be_refused_or_ignored() {
     let mut guest = Guest::connected(&[("fail_gpadl", "on")]);
-    assert_eq!(guest.gpadl(NIC, 1, guest::RINGS, 4), 0x8000_ffff);
+    assert_eq!(guest.gpadl(NIC, 1, guest::RINGS, 40), 0x8000_ffff);
     guest.assert_clean();
 
     let mut guest = Guest::connected(&[("fail_open", "on")]);

@@ -175,3 +175,36 @@ impl Device for NetVsp {
         self.setup.holds(gpadl)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Unplugged;
+
+    impl NetBackend for Unplugged {
+        fn send(&mut self, _frame: &[u8]) {}
+
+        fn receive(&mut self) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn link_up(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn mac_addresses_count_up_within_the_vendors_range() {
+        let config = Config { mac: [0, 0x15, 0x5d, 0xff, 0xff, 0xff], ..Config::default() };
+        let macs = [0, 1].map(|index| NetVsp::new(&config, index, Box::new(Unplugged)).mac);
+        assert_eq!(macs, [[0, 0x15, 0x5d, 0xff, 0xff, 0xff], [0, 0x15, 0x5d, 0, 0, 0]]);
+    }
+
+    #[test]
+    fn an_unplugged_cable_is_down_whatever_the_switches_say() {
+        let mut config = Config::default();
+        config.faults.link_changes.push((10, true));
+        assert!(!NetVsp::new(&config, 0, Box::new(Unplugged)).link_up(&config, 20));
+    }
+}

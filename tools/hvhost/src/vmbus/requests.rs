@@ -24,6 +24,8 @@ impl Server {
                 };
                 self.gpadl_progress(progress, msg::GPADL_HEADER, cx)
             }
+            // The guest does not know yet that the header was refused.
+            FromGuest::GpadlBody { .. } if cx.config.faults.fail_gpadl => Ok(()),
             FromGuest::GpadlBody { id, words } => {
                 let progress = self.gpadls.body(id, &words);
                 self.gpadl_progress(progress, msg::GPADL_BODY, cx)
@@ -65,7 +67,7 @@ impl Server {
         let (version, vp) = (connection.version, connection.vp);
         for index in 0..self.channels.len() {
             let channel = &self.channels[index];
-            let absent = channel.is_nic && (cx.config.faults.no_nic || self.rescinded);
+            let absent = channel.is_nic && cx.config.faults.no_nic;
             if absent || !matches!(channel.state, ChannelState::Released) {
                 continue;
             }
@@ -250,7 +252,11 @@ impl Server {
         cx.report.log("NICs rescinded, as configured".into());
         for index in 0..self.channels.len() {
             let channel = &mut self.channels[index];
-            if !channel.is_nic || channel.relid == 0 {
+            if !channel.is_nic {
+                continue;
+            }
+            if channel.relid == 0 {
+                channel.state = ChannelState::Gone { since: cx.report.now };
                 continue;
             }
             let relid = channel.relid;
