@@ -25,6 +25,10 @@ pub struct NetArg {
 pub struct Args {
     /// One synthetic NIC each.
     pub nets: Vec<NetArg>,
+    /// Directory served by a network server inside the plugin, on one more NIC.
+    pub server: Option<PathBuf>,
+    /// Switches of that server.
+    pub server_switches: Vec<(String, String)>,
     /// Capture file for the frames of all NICs.
     pub pcap: Option<PathBuf>,
     /// How much is logged.
@@ -51,6 +55,8 @@ impl Args {
     pub fn parse<S: AsRef<str>>(args: &[S], vcpus: u32) -> Result<Self> {
         let mut parsed = Self {
             nets: Vec::new(),
+            server: None,
+            server_switches: Vec::new(),
             pcap: None,
             log_level: Level::Info,
             log_file: None,
@@ -71,6 +77,7 @@ impl Args {
     fn take(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "net" => self.nets.push(net(value)?),
+            "server" => self.server = Some(value.into()),
             "pcap" => self.pcap = Some(value.into()),
             "log" => match value.parse() {
                 Ok(level) => self.log_level = level,
@@ -85,7 +92,10 @@ impl Args {
                 let (key, value) = value.split_once('=').context("not set=KEY=VALUE")?;
                 self.set(key, value)?;
             }
-            _ => self.set(key, value)?,
+            _ => match key.strip_prefix("server.") {
+                Some(switch) => self.server_switches.push((switch.to_owned(), value.to_owned())),
+                None => self.set(key, value)?,
+            },
         }
         Ok(())
     }
@@ -114,6 +124,8 @@ mod tests {
             &[
                 "net=/run/b:/run/a",
                 "net=c:d",
+                "server=/srv",
+                "server.tftp.max-window=4",
                 "pcap=/tmp/x.pcap",
                 "log=debug",
                 "log=/tmp/log",
@@ -129,6 +141,8 @@ mod tests {
         .unwrap();
         assert_eq!(args.nets.len(), 2);
         assert_eq!(args.nets[0], NetArg { local: "/run/b".into(), remote: "/run/a".into() });
+        assert_eq!(args.server, Some("/srv".into()));
+        assert_eq!(args.server_switches, [("tftp.max-window".to_owned(), "4".to_owned())]);
         assert_eq!(args.pcap, Some("/tmp/x.pcap".into()));
         assert_eq!((args.log_level, args.log_file), (Level::Debug, Some("/tmp/log".into())));
         assert_eq!((args.violations, args.counters), (Some("v".into()), Some("c.json".into())));

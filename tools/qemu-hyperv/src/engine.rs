@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::Result;
 use hvhost::{Host, Interrupt, NetBackend};
+use netserver::Event;
 
 use crate::args::Args;
 use crate::capture::Capture;
@@ -12,6 +13,7 @@ use crate::clock::{Clock, HpetReading, Instant};
 use crate::cpu::{Cpu, Reg};
 use crate::insn::{HYPERCALL_CODE, MAX_LEN, Trap};
 use crate::interrupts::{self, AutoEoi};
+use crate::local_network::LocalNetwork;
 use crate::nic::Cable;
 use crate::qemu::{Block, Hook, Pace, Physical, RegisterFile, Vcpu};
 use crate::report::{Level, Report, counters_json};
@@ -42,6 +44,8 @@ pub struct Engine {
 /// What is shared by the vCPUs.
 struct Machine {
     host: Host,
+    /// The network server inside the plugin, if there is one.
+    network: Option<LocalNetwork>,
     report: Report,
     clock: Clock,
     now: Instant,
@@ -76,11 +80,19 @@ impl Engine {
         let report = Report::new(&args)?;
         let now = Instant::default();
         let capture = args.pcap.as_deref().map(|path| Capture::create(path, now.clone())).transpose()?.map(Arc::new);
-        let nics = args
+        let mut nics = args
             .nets
             .iter()
             .map(|net| Ok(Box::new(Cable::new(net, capture.clone())?) as Box<dyn NetBackend>))
             .collect::<Result<Vec<_>>>()?;
+        let network = match &args.server {
+            Some(directory) => {
+                let network = LocalNetwork::new(directory, &args.server_switches, capture, now.clone())?;
+                nics.push(Box::new(network.clone()));
+                Some(network)
+            }
+            None => None,
+        };
         Ok(Self {
             pace: Pace::new(args.poll),
             poll_interval: args.poll,
@@ -88,6 +100,7 @@ impl Engine {
             registers: OnceLock::new(),
             machine: Mutex::new(Machine {
                 host: Host::new(args.config, nics),
+                network,
                 report,
                 clock: Clock::new(args.icount),
                 now,
@@ -330,6 +343,13 @@ impl Machine {
 
     fn flush_report(&mut self) {
         self.report.drain(&mut self.host);
+        let Some(network) = &self.network else { return };
+        for event in network.take_events() {
+            match event {
+                Event::Violation(why) => self.report.fault(self.now_100ns, &format!("network: {why}")),
+                event => self.report.line(Level::Info, self.now_100ns, format_args!("network: {event:?}")),
+            }
+        }
     }
 
     fn give_late_answer(&mut self, vcpu: u32, cpu: &mut impl Cpu) {

@@ -14,6 +14,8 @@
 //! | Argument | Meaning |
 //! |---|---|
 //! | `net=LOCAL:REMOTE` | a synthetic NIC; its frames come in on the Unix datagram socket `LOCAL` and go out to `REMOTE`. Repeat for more NICs |
+//! | `server=DIR` | one more NIC, on a network of its own inside the plugin that serves `DIR` by TFTP and HTTP: with `icount` runs repeat |
+//! | `server.KEY=VALUE` | a switch of that network, see the `netserver` crate |
 //! | `pcap=FILE` | capture of all NICs' frames, complete at any time |
 //! | `log=LEVEL` | `off`, `error` (violations), `info` (default), `debug` (hypercalls, MSR writes, interrupts), `trace` |
 //! | `log=FILE` | the log goes there instead of standard error |
@@ -30,7 +32,7 @@
 //! - `insn`: recognises CPUID, RDMSR, WRMSR and the no-op in the hypercall page when QEMU translates a block.
 //! - `traps`, `cpu`: what these mean; `interrupts`, `device`: SINTs as MSIs, and AutoEOI.
 //! - `engine`: owns the host model, is called back by QEMU, polls.
-//! - `nic`, `capture`: the cable; `clock`; `report`: log, violations, counters; `args`.
+//! - `nic`, `local_network`, `capture`: the cable; `clock`; `report`: log, violations, counters; `args`.
 //!
 //! # Limits of the plugin API
 //! - An exception can't be raised: where a real host answers with #GP or #UD, a violation is reported, reads give 0 and the guest
@@ -47,6 +49,7 @@ mod device;
 mod engine;
 mod insn;
 mod interrupts;
+mod local_network;
 mod nic;
 mod qemu;
 mod report;

@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    /// Reports what a real processor answers with an exception.
+    /// Reports what the host model does not see: what a real processor answers with an exception, or nonsense on the network.
     pub fn fault(&mut self, at: u64, why: &str) {
         self.faults += 1;
         self.violation(format_args!("{} {why}", Stamp(at)));
