@@ -27,6 +27,11 @@
 //!
 //! QEMU wants a comma inside a value written twice.
 //!
+//! # Runs that repeat
+//! `icount=7,server=DIR` for the plugin with `-icount shift=7,sleep=off -rtc base=2026-01-01,clock=vm -seed 1` for QEMU: the
+//! capture, the log and the counters are then the same each time. The fixed date matters: without it the clock of the
+//! machine starts at the date of the day, from which boot programs make their random numbers.
+//!
 //! # How it works
 //! - `qemu`: the plugin API behind safe types; the only unsafe code of the lab.
 //! - `insn`: recognises CPUID, RDMSR, WRMSR and the no-op in the hypercall page when QEMU translates a block.
