@@ -21,21 +21,21 @@ pub const TESTS: &[BootTest] = &[
 /// Time for a boot against a host that leaves every question open (policy): each wait of the ROM ends.
 const SILENCE: Duration = Duration::from_secs(150);
 
-fn fails(bench: &Bench, switch: &str, limit: Duration) -> Result<()> {
+fn fails(bench: &Bench, switch: &str, texts: &[&str]) -> Result<()> {
     let machine = bench.machine_with_disk(bench.slirp("", None), &[switch])?;
-    bench.falls_through(&machine, &["PXE-E"], limit).map(drop)
+    bench.falls_through(&machine, texts, SILENCE).map(drop)
 }
 
 fn host_silent(bench: &Bench) -> Result<()> {
-    fails(bench, "silent=on", SILENCE)
+    fails(bench, "silent=on", &["PXE-E63: The host does not answer"])
 }
 
 fn host_refuses_version(bench: &Bench) -> Result<()> {
-    fails(bench, "max_vmbus_version=0.0", SILENCE)
+    fails(bench, "max_vmbus_version=0.0", &["PXE-E63: The host speaks no VMBus version"])
 }
 
 fn link_down(bench: &Bench) -> Result<()> {
-    fails(bench, "link=off", SILENCE)
+    fails(bench, "link=off", &["PXE-E61"])
 }
 
 fn nic_rescinded(bench: &Bench) -> Result<()> {
@@ -43,5 +43,6 @@ fn nic_rescinded(bench: &Bench) -> Result<()> {
     // DHCP and ARP take half a dozen frames; the download is under way by the thirtieth acknowledgement.
     let network = bench.server(&[("boot-file", "big.0"), ("tftp.max-block", "512"), ("tftp.max-window", "1")]);
     let machine = bench.machine_with_disk(network, &["rescind_after=30"])?;
-    bench.falls_through(&machine, &["PXE-E"], SILENCE).map(drop)
+    let texts = ["of 391 KiB", "PXE-E63: The host has taken the network card away"];
+    bench.falls_through(&machine, &texts, SILENCE).map(drop)
 }

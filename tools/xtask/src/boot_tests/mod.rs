@@ -1,5 +1,6 @@
 //! Boots in QEMU, end to end. One file per subject; each test is a function that starts machines and says what it saw.
 
+mod budgets;
 mod clients;
 mod host_faults;
 mod ipxe_lkrn;
@@ -32,7 +33,7 @@ pub struct BootTest {
 
 /// All boot tests, those that take longest first.
 pub fn all() -> Vec<&'static BootTest> {
-    [network_faults::TESTS, host_faults::TESTS, ipxe_lkrn::TESTS, clients::TESTS, other_machines::TESTS]
+    [network_faults::TESTS, host_faults::TESTS, ipxe_lkrn::TESTS, clients::TESTS, budgets::TESTS, other_machines::TESTS]
         .into_iter()
         .flatten()
         .collect()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{BOOT, Bench, BootTest, noise};
+use super::{BOOT, Bench, BootTest, finish, noise};
+use crate::lab::clients::Client;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
@@ -18,10 +19,18 @@ pub const TESTS: &[BootTest] = &[
         run: file_too_large,
     },
     BootTest { name: "no-boot-file", about: "a lease without a boot file", run: no_boot_file },
+    BootTest { name: "dhcp-garbage", about: "DHCP options that are random bytes", run: dhcp_garbage },
+    BootTest { name: "tftp-stops", about: "the TFTP server falls silent in the middle of the file", run: tftp_stops },
+    BootTest { name: "tftp-endless", about: "a file that goes on behind its announced size", run: tftp_endless },
     BootTest {
         name: "dhcp-truncated-option",
-        about: "an option that runs past the packet",
+        about: "PXELINUX boots although a DHCP option runs past the packet",
         run: dhcp_truncated_option,
+    },
+    BootTest {
+        name: "dhcp-overlong-option",
+        about: "PXELINUX boots although DHCP options are longer than they may be",
+        run: dhcp_overlong_option,
     },
 ];
 
@@ -38,7 +47,12 @@ fn dhcp_silent(bench: &Bench) -> Result<()> {
 }
 
 fn lease_refused(bench: &Bench) -> Result<()> {
-    fails(bench, &[("dhcp.fault", "nak"), ("boot-file", "x.0")], &["PXE-E", "did not grant it"], RETRIES)
+    fails(
+        bench,
+        &[("dhcp.fault", "nak"), ("boot-file", "x.0")],
+        &["PXE-E51: The DHCP server offered an address, then did not grant it"],
+        RETRIES,
+    )
 }
 
 fn tftp_silent(bench: &Bench) -> Result<()> {
@@ -51,13 +65,40 @@ fn file_missing(bench: &Bench) -> Result<()> {
 
 fn file_too_large(bench: &Bench) -> Result<()> {
     bench.add_file("big.0", &noise(700_000, 4))?;
-    fails(bench, &[("boot-file", "big.0")], &["PXE-E"], BOOT)
+    fails(bench, &[("boot-file", "big.0")], &["PXE-E79"], BOOT)
 }
 
 fn no_boot_file(bench: &Bench) -> Result<()> {
     fails(bench, &[], &["PXE-E53"], RETRIES)
 }
 
+fn dhcp_garbage(bench: &Bench) -> Result<()> {
+    fails(bench, &[("dhcp.fault", "garbage"), ("boot-file", "x.0")], &["PXE-E5"], RETRIES)
+}
+
+fn tftp_stops(bench: &Bench) -> Result<()> {
+    bench.add_file("big.0", &noise(100_000, 5))?;
+    fails(bench, &[("tftp.fault", "silent-after 5"), ("boot-file", "big.0")], &["PXE-E35"], RETRIES)
+}
+
+fn tftp_endless(bench: &Bench) -> Result<()> {
+    bench.add_file("big.0", &noise(100_000, 6))?;
+    fails(bench, &[("tftp.fault", "endless"), ("boot-file", "big.0")], &["PXE-E"], RETRIES)
+}
+
+/// A fault that leaves enough of the lease to boot from.
+fn boots_all_the_same(bench: &Bench, dhcp_fault: &str) -> Result<()> {
+    let bootfile = Client::Pxelinux.compose(&bench.lab.packages, bench.files())?;
+    let network = bench.server(&[("dhcp.fault", dhcp_fault), ("boot-file", &bootfile)]);
+    let mut session = bench.start(&bench.machine(network))?;
+    session.expect("boot:", BOOT)?;
+    finish(session).map(drop)
+}
+
 fn dhcp_truncated_option(bench: &Bench) -> Result<()> {
-    fails(bench, &[("dhcp.fault", "truncated-option"), ("boot-file", "x.0")], &["PXE-E"], RETRIES)
+    boots_all_the_same(bench, "truncated-option")
+}
+
+fn dhcp_overlong_option(bench: &Bench) -> Result<()> {
+    boots_all_the_same(bench, "overlong-option")
 }

@@ -161,6 +161,10 @@ impl Session {
             true => Some(read(&self.files.violations()).context("the lab wrote no list of violations")?),
             false => None,
         };
+        if self.files.hyperv {
+            // The plugin writes it last of all: without it QEMU has crashed, or the plugin was never loaded.
+            read(&self.files.counters()).context("the Hyper-V host did not end in order")?;
+        }
         let log = fs::read(self.files.debug_log()).unwrap_or_default();
         Ok(Report {
             console: self.console_text(),
@@ -208,29 +212,33 @@ fn read(path: &Path) -> Result<String> {
 fn read_console(mut pipe: impl Read, shared: &Shared, echo: Echo) {
     let mut buffer = [0; 4096];
     let mut shown = 0;
-    while let Ok(count) = pipe.read(&mut buffer) {
-        if count == 0 {
-            break;
-        }
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
         let text = {
             let mut console = shared.console();
             console.feed(&buffer[..count]);
             shared.changed.notify_all();
             (echo == Echo::Plain).then(|| console.text())
         };
-        let mut out = std::io::stdout().lock();
-        // A reader of our output that went away is no reason to stop the machine.
-        let _ = match (echo, text) {
-            (Echo::Raw, _) => out.write_all(&buffer[..count]).and_then(|()| out.flush()),
+        match (echo, text) {
+            (Echo::Raw, _) => show(&buffer[..count]),
+            // A line is shown when it has ended: until then it may still change.
             (Echo::Plain, Some(text)) => {
                 let end = text.rfind('\n').map_or(0, |at| at + 1);
-                let result = out.write_all(text.as_bytes().get(shown..end).unwrap_or_default());
+                show(text.as_bytes().get(shown..end).unwrap_or_default());
                 shown = end;
-                result.and_then(|()| out.flush())
             }
-            _ => Ok(()),
-        };
+            _ => {}
+        }
     }
+    if echo == Echo::Plain {
+        show(shared.console().text().as_bytes().get(shown..).unwrap_or_default());
+    }
+}
+
+fn show(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // A reader of our output that went away is no reason to stop the machine.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// What QEMU says at the end or the start of every run, and means nothing here.
