@@ -1,9 +1,10 @@
 /*
  * rom_bev: the bootstrap entry vector (BIOS Boot Specification 1.01, "BEV").
  *
- * Mode    16-bit real mode; far call from the BIOS, the ROM is read-only
- * Out     returns when the network did not boot the machine: the BIOS goes on with its next boot entry
- * Keeps   all registers but %ax
+ * Mode    16-bit real mode; far call from the BIOS, the ROM is read-only. Or from another medium's loader (asm/media.s)
+ * Out     returns when the network did not boot the machine: the BIOS goes on with its next boot entry. With rom_one_way
+ *         set it only returns when there was no boot attempt at all
+ * Keeps   all registers
  * Stack   under 700 bytes of the BIOS's
  *
  * Copies the resident block to the top of base memory, lowers the memory size in the BDA, and calls it.
@@ -26,34 +27,22 @@ rom_bev:
         pushw   %cs
         popw    %ds
 
+        movw    $rom_text_switched_off, %si
+        cmpb    $0, rom_setting_enabled
+        je      .Lbev_say
         movl    rom_block, %edi
         testl   %edi, %edi
         jnz     1f
         call    bev_block               /* no PMM: the ROM is still whole */
-        jz      .Lbev_no_memory
+        movw    $rom_text_no_memory, %si
+        jz      .Lbev_say
 1:
         movw    %es:BDA_BASE_MEMORY, %bx
         subw    $resident_kib, %bx
         movw    %bx, %es:BDA_BASE_MEMORY
         shlw    $6, %bx                 /* KiB to paragraphs */
-        pushw   %es
-        movw    %bx, %es
-        movl    %edi, %edx
-        xorw    %di, %di
-        xorw    %ax, %ax
-        movw    $resident_end, %cx
-        rep stosb
-        xorw    %di, %di
-        movw    $rom_resident_image, %si
-        movw    $resident_image_end, %cx
-        rep movsb
-        pushw   %cs
-        pushw   $.Lbev_returned
-        pushw   %bx
-        pushw   $resident_boot
-        lretw                           /* in: %edx = the core's block */
-.Lbev_returned:                         /* %al: 0 remove the resident block, else keep it; %bx its segment */
-        popw    %es
+        movw    ${FUNCTION_BOOT}, %ax
+        call    resident_run
         testb   %al, %al
         jnz     .Lbev_done
         shrw    $6, %bx
@@ -67,17 +56,60 @@ rom_bev:
         popal
         popfw
         lretw
+.Lbev_say:
+        call    rom_print
+        jmp     .Lbev_done
 
-.Lbev_no_memory:
+/*
+ * resident_run: puts a fresh resident block into base memory and runs the core behind it.
+ * Mode    16-bit real mode in the ROM's segment, interrupts off, DF clear
+ * In      %ax = what the core is to do (entry::resident::Function), %bx = segment for the block, %edi = the core's block
+ * Out     %al = 0 when the resident block can go; for the probe, %ax as the core says
+ * Keeps   %bx, %ds, %es; clobbers all other registers
+ */
+resident_run:
+        pushw   %ds
+        pushw   %es
         pushw   %cs
         popw    %ds
-        movw    $.Lbev_no_memory_text, %si
-1:      lodsb
-        testb   %al, %al
-        jz      .Lbev_done
-        movw    $0x0007, %bx
+        movw    %bx, %es
+        movl    %edi, %edx
+        movw    %ax, %bp
+        xorw    %di, %di
+        xorw    %ax, %ax
+        movw    $resident_end, %cx
+        rep stosb
+        xorw    %di, %di
+        movw    $rom_resident_image, %si
+        movw    $resident_image_end, %cx
+        rep movsb
+        movw    $rom_settings, %si
+        movw    $exchange_settings, %di
+        movw    $SETTINGS_SIZE, %cx
+        rep movsb
+        movw    rom_one_way, %ax
+        movw    %ax, %es:one_way
+        movw    %bp, %ax
+        pushw   %cs
+        pushw   $1f
+        pushw   %bx
+        pushw   $resident_boot
+        lretw
+1:      popw    %es
+        popw    %ds
+        ret
+
+/* rom_print: writes the ASCIIZ text at %cs:%si to the screen. Clobbers %ax, %bx, %si. */
+1:      movw    $0x0007, %bx
         movb    $0x0e, %ah              /* INT 10h, teletype output */
         int     $0x10
-        jmp     1b
-.Lbev_no_memory_text:
+rom_print:
+        lodsb   %cs:(%si), %al
+        testb   %al, %al
+        jnz     1b
+        ret
+
+rom_text_no_memory:
         .asciz  "hvpxe: PXE-E00: no 2 MiB of free memory below 4 GiB\r\n"
+rom_text_switched_off:
+        .asciz  "hvpxe is switched off by its settings.\r\n"

@@ -3,12 +3,13 @@
  *
  * Mode    16-bit real mode; far call from the BIOS during POST, the ROM is writable
  * In      nothing that a VMBus card needs
- * Out     %ax = 0x0020: an IPL device is attached
+ * Out     %ax = 0x0020: an IPL device is attached; 0 when the ROM is switched off
  * Keeps   all other registers and flags
  * Stack   under 700 bytes of the BIOS's
  *
  * With PMM: takes a permanent block above 1 MiB, unpacks the core into it, and shrinks the ROM to what BEV needs.
- * Without: leaves the ROM whole; BEV does the same later with memory that it hides itself.
+ * Without: leaves the ROM whole; BEV does the same later with memory that it hides itself. Switched off: takes the BEV out of
+ * the PnP header, so that the BIOS makes no boot entry, and shrinks the ROM.
  */
         .section .init, "awx"
         .code16
@@ -20,8 +21,10 @@ rom_init:
         cld
         pushw   %cs
         popw    %ds
-        testw   $1, rom_settings
-        jnz     .Linit_done
+        cmpb    $0, rom_setting_enabled
+        je      .Linit_switched_off
+        cmpb    $0, rom_setting_without_pmm
+        jne     .Linit_done
         call    pmm_find
         jz      .Linit_done
         call    pmm_allocate
@@ -37,8 +40,19 @@ rom_init:
         popw    %ds
         popal
         popfw
+        xorw    %ax, %ax
+        cmpb    $0, %cs:rom_setting_enabled
+        je      1f
         movw    $0x0020, %ax
-        lretw
+1:      lretw
+
+.Linit_switched_off:
+        xorw    %ax, %ax
+        xchgw   %ax, pnp_bev
+        addb    %ah, %al
+        addb    %al, pnp_checksum
+        call    rom_shrink
+        jmp     .Linit_done
 
 /*
  * pmm_find: looks for the POST Memory Manager's structure (PMM 1.01: 16-byte boundaries of E0000-FFFFF).

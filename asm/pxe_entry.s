@@ -4,15 +4,20 @@
         .section .resident, "awx"
         .code16
 
+        .set    BDA_RESET_FLAG, 0x72    /* word 0040:0072; 1234h: no memory test */
+
 /*
- * resident_boot: first entry, from rom_bev.
+ * resident_boot: first entry, from resident_run.
  * Mode    16-bit real mode, interrupts off; jumped to with a far return address on the BIOS's stack
- * In      %edx = physical address of the core's block; the resident block is freshly copied
- * Out     by far return: %al = 0 when the resident block can go, %bx = its segment; other registers clobbered
+ * In      %ax = what the core is to do, %edx = physical address of the core's block; the resident block is freshly copied
+ * Out     by far return: %ax = the core's verdict, %bx = the block's segment; other registers clobbered. After a boot
+ *         with one_way set there is no return: INT 18h
  */
 resident_boot:
-        movw    %cs, %ax
-        movw    %ax, %ds
+        movw    %cs, %cx
+        movw    %cx, %ds
+        movw    %ax, exchange_function
+        movw    %cx, %ax
         leal    core_page_tables(%edx), %ecx
         movl    %ecx, page_tables
         xorl    %ecx, %ecx
@@ -29,20 +34,43 @@ resident_boot:
         movw    %ax, %ss
         movl    $resident_stack_top, %esp
         movw    $1, api_busy
-        movw    ${FUNCTION_BOOT}, exchange_function
         movw    $1f, core_return
         jmp     core_call
 1:      cmpw    ${RESULT_START_NBP}, exchange_result
         je      start_nbp
 
-/* boot_over: back to rom_bev with the core's verdict. */
+/* boot_over: back to resident_run with the core's verdict, or on to the BIOS's next boot entry. */
 boot_over:
         movw    $0, api_busy
         movw    exchange_ax, %ax        /* 0: nothing of ours is needed any more */
         movw    %cs, %bx
+        cmpw    $0, one_way
+        jne     boot_next
         movw    bios_ss, %ss
         movl    bios_esp, %esp
         lretw
+
+/*
+ * boot_next: gives base memory back and asks the BIOS for the next boot entry (BIOS Boot Specification 1.01, INT 18h).
+ * The loader that started us lies where boot programs go, so it may be gone.
+ * In      %al = 0 when the resident block can go, %bx = its segment
+ */
+boot_next:
+        xorw    %cx, %cx
+        movw    %cx, %es
+        testb   %al, %al
+        jnz     1f
+        shrw    $6, %bx
+        cmpw    %bx, %es:BDA_SEGMENT * 16 + BDA_BASE_MEMORY
+        jne     1f                      /* somebody took memory below us: ours must stay */
+        addw    $resident_kib, %bx
+        movw    %bx, %es:BDA_SEGMENT * 16 + BDA_BASE_MEMORY
+1:      sti
+        int     $0x18
+        xorw    %cx, %cx
+        movw    %cx, %es
+        movw    $0x1234, %es:BDA_SEGMENT * 16 + BDA_RESET_FLAG
+        ljmpw   $0xffff, $0             /* a BIOS without a next entry: warm reset */
 
 /*
  * start_nbp: enters the boot program at 0000:7C00 (PXE 2.1, "NBP execution environment").

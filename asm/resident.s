@@ -33,6 +33,7 @@ resident_exchange:
         .set    exchange_old_int1a, resident_exchange + {OLD_INT1A}
         .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
         .set    exchange_hidden, resident_exchange + {HIDDEN}
+        .set    exchange_settings, resident_exchange + {SETTINGS}
 
 /* Descriptors; the bases of the 16-bit ones are the block's, filled in by resident_boot. */
         .balign 8
@@ -109,10 +110,12 @@ caller_fs:
 caller_gs:
         .word   0
 
-/* The BIOS that called the BEV. */
+/* Who called the BEV. */
 bios_esp:
         .long   0
 bios_ss:
+        .word   0
+one_way:                                /* 1: there is no way back to it after a boot attempt */
         .word   0
 
 api_busy:                               /* bit 0: the core is working for somebody */

@@ -5,6 +5,8 @@
  *
  * romtool fills in what is known only after packing: sizes and checksums.
  */
+        .set    SETTINGS_SIZE, 8
+
         .section .rom.header, "awx"
         .code16
 rom_start:
@@ -44,7 +46,8 @@ pnp:
         .byte 2                         /* length in units of 16 bytes */
         .word 0                         /* no further header */
         .byte 0
-        .byte 0                         /* checksum of the header */
+pnp_checksum:
+        .byte 0                         /* makes all bytes of the header sum to 0 */
         .long 0                         /* device identifier: none */
         .word rom_manufacturer - rom_start
         .word rom_product - rom_start
@@ -52,20 +55,35 @@ pnp:
         .byte 0xe4                      /* writes itself during init; may be shadowed and cached; initial program load */
         .word 0                         /* BCV */
         .word 0                         /* disconnect vector */
-        .word rom_bev - rom_start
+pnp_bev:
+        .word rom_bev - rom_start       /* BEV; init takes it out when the ROM is switched off */
         .word 0
         .word 0                         /* no static resource information */
 
-/* What romtool finds and patches. */
+/* What romtool finds and patches; all fields but the version are offsets in the ROM. */
         .balign 4
 rom_table:
         .asciz "hvpxe"
-        .word 1                         /* version of this table */
+        .word 2                         /* version of this table */
         .word rom_checksum - rom_start
         .word pcir_blocks - rom_start
         .word pnp - rom_start
-rom_settings:                           /* bit 0: leave PMM alone, as on a BIOS without it */
-        .word 0
+        .word rom_settings - rom_start
+        .word rom_packed_size - rom_start
+
+/* Settings (tools/romtool/src/settings.rs); all of them are copied to the exchange area. One byte each: 0 off, 1 on. */
+        .balign 4
+rom_settings:
+        .byte 1                         /* version of the settings */
+        .byte SETTINGS_SIZE
+rom_setting_enabled:                    /* 0: no boot entry, and no boot */
+        .byte 1
+        .byte 0                         /* quiet: only what needs the user is on the screen */
+        .byte 0                         /* serial-log: the log goes to COM1, too */
+rom_setting_without_pmm:                /* leave PMM alone, as on a BIOS without it */
+        .byte 0
+        .org rom_settings + SETTINGS_SIZE, 0
+
 rom_packed_size:                        /* bytes of payload behind rom_payload */
         .long 0
 
@@ -76,7 +94,9 @@ rom_product:
         rom_version
         .asciz " (Hyper-V network)"
 
-/* Written during init, while the ROM is still writable. */
+/* Written while the ROM is writable: during init, or where another medium has loaded it (asm/media.s). */
         .balign 4
 rom_block:                              /* physical address of the core's block; 0: not taken */
         .long 0
+rom_one_way:                            /* 1: what starts the ROM may be overwritten by the boot program */
+        .word 0

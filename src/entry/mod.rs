@@ -29,7 +29,7 @@ pub struct Rom(());
 
 /// What the PXE services remember between calls.
 static STATE: Single<State> = Single::new(State::new());
-/// The card of the running boot; made anew by each boot attempt.
+/// The card; made by the first boot attempt.
 static NIC: Single<Option<NetDevice<Rom>>> = Single::new(None);
 
 /// Does what `exchange.function` says and leaves the answer in the exchange area.
@@ -40,11 +40,12 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     resident::locate(exchange);
     let rom = Rom(());
     let function = resident::function();
-    if function == Some(Function::Boot) {
+    if matches!(function, Some(Function::Boot | Function::Probe)) {
         exception::install();
         memory::learn_map();
         hypervisor::detect();
-        *NIC.borrow() = Some(NetDevice::new(rom));
+        // An earlier attempt's card keeps the record of memory that the host may still write.
+        NIC.borrow().get_or_insert_with(|| NetDevice::new(rom));
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
     let (mut state, mut nic) = (STATE.borrow(), NIC.borrow());
@@ -74,10 +75,15 @@ fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom
             let verdict = Resident::read(|exchange| exchange.ax);
             leave(services.nbp_returned(verdict))
         }
+        Function::Probe => {
+            let found = services.probe();
+            Resident::update(|exchange| exchange.ax = found.into());
+            resident::RESULT_DONE
+        }
     }
 }
 
-/// Tells asm/bev.s whether the resident block may go.
+/// Tells resident_run in asm/bev.s whether the resident block may go.
 fn leave(residency: Residency) -> u16 {
     let keep = residency == Residency::Keep || hooks::installed();
     Resident::update(|exchange| exchange.ax = keep.into());

@@ -30,6 +30,8 @@ pub enum Function {
     Api = 2,
     /// The boot program returned; its verdict is in `ax`. Answer in `ax`: 0 when the resident block may go.
     NbpReturned = 3,
+    /// Look whether there is a card that works, and leave it alone again. Answer in `ax`: 1 when there is.
+    Probe = 4,
 }
 
 /// Registers of a BIOS call, both ways (asm/bios_call.s).
@@ -85,6 +87,8 @@ pub struct Exchange {
     pub hidden: [[u32; 2]; 2],
     /// Registers of a BIOS call.
     pub bios: BiosRegisters,
+    /// The settings of the image, as asm/rom_header.s lays them out.
+    pub settings: [u8; 8],
 }
 
 // Where asm/resident.s puts things: addresses of these symbols are offsets in the resident segment.
@@ -130,6 +134,7 @@ pub fn function() -> Option<Function> {
         1 => Some(Function::Boot),
         2 => Some(Function::Api),
         3 => Some(Function::NbpReturned),
+        4 => Some(Function::Probe),
         _ => None,
     }
 }
@@ -217,6 +222,7 @@ pub mod layout_for_assembly {
     pub const OLD_INT1A: usize = offset_of!(Exchange, old_int1a);
     pub const HIDDEN: usize = offset_of!(Exchange, hidden);
     pub const BIOS: usize = offset_of!(Exchange, bios);
+    pub const SETTINGS: usize = offset_of!(Exchange, settings);
     pub const BIOS_EAX: usize = offset_of!(BiosRegisters, eax);
     pub const BIOS_EBX: usize = offset_of!(BiosRegisters, ebx);
     pub const BIOS_ECX: usize = offset_of!(BiosRegisters, ecx);

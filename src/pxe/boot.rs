@@ -24,10 +24,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     ///
     /// Ends in bounded time but for a boot menu whose author wants it to wait for the user.
     pub fn boot(&mut self) -> BootOutcome {
-        print(
-            &self.machine,
-            format_args!("\nhvpxe {} - network boot for Hyper-V. Esc cancels.\n", env!("CARGO_PKG_VERSION")),
-        );
+        self.show_banner();
         self.state.undi.restart();
         match self.load() {
             Ok(dhcp::Outcome::File) => {
@@ -42,6 +39,24 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let _ = self.undi_cleanup();
         print(&self.machine, format_args!("PXE-M0F: Leaving the network boot.\n"));
         BootOutcome::ReturnToBios
+    }
+
+    /// Looks whether there is a card that works, and lets go of it again. When there is none, says so on the screen.
+    pub fn probe(&mut self) -> bool {
+        self.state.undi.restart();
+        let found = self.bring_up();
+        // As after a failed boot.
+        let _ = self.undi_cleanup();
+        if let Err(error) = found {
+            self.show_banner();
+            self.explain(error.into());
+        }
+        found.is_ok()
+    }
+
+    fn show_banner(&self) {
+        let version = env!("CARGO_PKG_VERSION");
+        print(&self.machine, format_args!("\nhvpxe {version} - network boot for Hyper-V. Esc cancels.\n"));
     }
 
     /// Called when the boot program has returned, with its AX (PXE 2.1: a status that says what to keep).

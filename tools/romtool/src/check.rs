@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::header::{self, BLOCK, BLOCKS, PCIR_POINTER, PNP_LEN, PNP_POINTER, Table, read_u16};
+use crate::header::{self, BLOCK, BLOCKS, PCIR_POINTER, PNP_LEN, PNP_POINTER, Table, UNDI_POINTER, read_u16};
+use crate::settings::{self, Settings};
 
 /// What a BIOS and a person want to know of a ROM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +16,10 @@ pub struct Summary {
     pub product: String,
     /// Offset of the bootstrap entry vector.
     pub bev: u16,
-    /// The settings word.
-    pub settings: u16,
+    /// Offset of the UNDI ROM ID, when there is one.
+    pub undi_id: Option<u16>,
+    /// The settings.
+    pub settings: Settings,
 }
 
 /// Checks a ROM and sums it up.
@@ -47,15 +50,34 @@ pub fn rom(rom: &[u8]) -> Result<Summary> {
     let bev = read_u16(rom, pnp + 0x1a)?;
     ensure!(bev != 0 && usize::from(bev) < rom.len(), "the bootstrap entry vector {bev:#x} lies outside the ROM");
 
+    let undi_id = match read_u16(rom, UNDI_POINTER)? {
+        0 => None,
+        at => Some(check_undi_id(rom, at)?),
+    };
+
     let table = Table::find(rom)?;
+    let settings =
+        rom.get(table.settings..table.settings + settings::SIZE).context("the settings lie outside the ROM")?;
     let packed = rom.get(table.packed_size..table.packed_size + 4).context("the table is cut off")?;
     Ok(Summary {
         size: rom.len(),
         packed_size: usize::try_from(u32::from_le_bytes([packed[0], packed[1], packed[2], packed[3]]))?,
         product: text(rom, read_u16(rom, pnp + 0x10)?.into())?,
         bev,
-        settings: read_u16(rom, table.settings)?,
+        undi_id,
+        settings: Settings::from_bytes(settings)?,
     })
+}
+
+/// The UNDI ROM ID: signature, length, checksum.
+fn check_undi_id(rom: &[u8], at: u16) -> Result<u16> {
+    let structure =
+        rom.get(usize::from(at)..).with_context(|| format!("the UNDI ROM ID {at:#x} is outside the ROM"))?;
+    ensure!(structure.starts_with(b"UNDI"), "no UNDI ROM ID at {at:#x}");
+    let length = structure.get(4).copied().unwrap_or_default().into();
+    let structure = structure.get(..length).context("the UNDI ROM ID is cut off")?;
+    ensure!(header::sum(structure) == 0, "the UNDI ROM ID's checksum is wrong");
+    Ok(at)
 }
 
 fn text(rom: &[u8], at: usize) -> Result<String> {

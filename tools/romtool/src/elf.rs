@@ -1,4 +1,4 @@
-//! The three address spaces of linker.ld, as read from the linked ELF file.
+//! The address spaces of linker.ld, as read from the linked ELF file.
 
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -14,6 +14,10 @@ pub struct Parts {
     pub init: Vec<u8>,
     /// Flat image of the core.
     pub core: Vec<u8>,
+    /// Loader of the boot program for other PXE ROMs.
+    pub nbp: Vec<u8>,
+    /// Boot sector of the disk images.
+    pub boot_sector: Vec<u8>,
     /// Offset of [`Self::resident`] in the ROM, as the code expects it.
     pub resident_offset: usize,
     /// Offset of the packed core in the ROM, as the code expects it.
@@ -53,6 +57,8 @@ impl Parts {
             rom: section(".rom")?,
             resident: section(".resident")?,
             init: section(".init")?,
+            nbp: section(".nbp")?,
+            boot_sector: section(".boot_sector")?,
             core,
             resident_offset: usize::try_from(symbol("rom_resident_image")?)?,
             payload_offset: usize::try_from(symbol("rom_payload")?)?,

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 pub const BLOCK: usize = 512;
 /// Offset of the length in blocks.
 pub const BLOCKS: usize = 2;
+/// Offset of the pointer to the UNDI ROM ID; 0: there is none (PXE 2.1, "UNDI ROM ID Structure").
+pub const UNDI_POINTER: usize = 0x16;
 /// Offset of the pointer to the PCI data structure.
 pub const PCIR_POINTER: usize = 0x18;
 /// Offset of the pointer to the first PnP expansion header.
@@ -24,14 +26,14 @@ pub struct Table {
     pub pcir_blocks: usize,
     /// Offset of the PnP expansion header.
     pub pnp: usize,
-    /// Offset of the settings word.
+    /// Offset of the settings, [`crate::settings::SIZE`] bytes.
     pub settings: usize,
     /// Offset of the length of the packed core.
     pub packed_size: usize,
 }
 
 impl Table {
-    const MAGIC: &[u8] = b"hvpxe\0\x01\0";
+    const MAGIC: &[u8] = b"hvpxe\0\x02\0";
 
     /// Finds the table.
     ///
@@ -41,16 +43,10 @@ impl Table {
         let at = rom
             .windows(Self::MAGIC.len())
             .position(|window| window == Self::MAGIC)
-            .context("no hvpxe table of version 1: not an hvpxe ROM, or one of another version")?;
+            .context("no hvpxe table of version 2: not an hvpxe ROM, or one of another version")?;
         let fields = at + Self::MAGIC.len();
         let word = |index: usize| read_u16(rom, fields + 2 * index).map(usize::from);
-        Ok(Self {
-            checksum: word(0)?,
-            pcir_blocks: word(1)?,
-            pnp: word(2)?,
-            settings: fields + 6,
-            packed_size: fields + 8,
-        })
+        Ok(Self { checksum: word(0)?, pcir_blocks: word(1)?, pnp: word(2)?, settings: word(3)?, packed_size: word(4)? })
     }
 }
 

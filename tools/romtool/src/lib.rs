@@ -6,3 +6,4 @@ pub mod check;
 pub mod elf;
 pub mod header;
 pub mod pack;
+pub mod settings;

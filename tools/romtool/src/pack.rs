@@ -4,27 +4,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::elf::Parts;
 use crate::header::{self, BLOCK, BLOCKS, Table};
+use crate::settings::{self, Settings};
 
 /// VirtualBox drops larger ROMs without a word; ours may not grow over it.
 pub const MAX_ROM_SIZE: usize = 57_344;
 /// How hard upkr looks for matches, 0 to 9 (policy). Of 153,248 bytes, level 3 makes 44,750 in one second, and level 9
 /// makes 44,126 in seventy.
 const PACK_LEVEL: u8 = 3;
-
-/// Settings that a ROM carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// Take memory as on a BIOS without PMM, also where there is one.
-    pub without_pmm: bool,
-}
-
-impl Settings {
-    /// The settings word of asm/rom_header.s.
-    #[must_use]
-    pub const fn bits(self) -> u16 {
-        self.without_pmm as u16
-    }
-}
 
 /// Makes an option ROM of the linked ELF file.
 ///
@@ -63,7 +49,9 @@ pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
 /// If it is no ROM of ours.
 pub fn configure(rom: &mut [u8], settings: Settings) -> Result<()> {
     let table = Table::find(rom)?;
-    rom[table.settings..table.settings + 2].copy_from_slice(&settings.bits().to_le_bytes());
+    rom.get_mut(table.settings..table.settings + settings::SIZE)
+        .context("the settings lie outside the ROM")?
+        .copy_from_slice(&settings.to_bytes());
     let pnp = table.pnp..table.pnp + header::PNP_LEN;
     balance(rom.get_mut(pnp).context("the PnP header lies outside the ROM")?, header::PNP_CHECKSUM);
     balance(rom, table.checksum);

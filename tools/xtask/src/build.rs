@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use romtool::pack::Settings;
+use romtool::settings::Settings;
 
 use crate::process::run_visibly;
 use crate::progress::Step;
