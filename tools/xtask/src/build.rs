@@ -31,9 +31,19 @@ pub struct Products {
 /// # Errors
 /// When `rust-src` can't be brought, a compiler says no, or the ROM is too large.
 pub fn all(workspace: &Workspace) -> Result<Products> {
+    let (_, rom) = core_and_rom(workspace)?;
+    Ok(Products { rom, plugin: plugin(workspace)? })
+}
+
+/// Builds the linked core and the option ROM, and nothing for QEMU.
+///
+/// # Errors
+/// As [`all`].
+pub fn core_and_rom(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
     rust_src::ensure(workspace)?;
     let elf = elf(workspace)?;
-    Ok(Products { rom: packed(workspace, &elf)?, plugin: plugin(workspace)? })
+    let rom = packed(workspace, &elf)?;
+    Ok((elf, rom))
 }
 
 /// Says what was built, and how large it is.

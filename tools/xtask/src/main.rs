@@ -2,6 +2,7 @@
 
 mod boot_tests;
 mod build;
+mod images;
 mod interrupt;
 mod lab;
 mod lint;
@@ -42,6 +43,30 @@ enum Command {
     Setup,
     /// Build the option ROM and the QEMU plugin.
     Build,
+    /// Build everything that starts hvpxe, with checksums, in dist/.
+    ///
+    ///   hvpxe.rom  option ROM, for firmware and for QEMU's -option-rom
+    ///   hvpxe.0    boot program for another PXE ROM, for instance that of Hyper-V's legacy network adapter
+    ///   hvpxe.img  1.44 MB floppy; also a USB stick or a hard disk
+    ///   hvpxe.iso  CD; also a USB stick
+    ///   hvpxe.vhd  fixed virtual hard disk, for Hyper-V (on IDE) and Azure
+    ///
+    /// The same sources give the same bytes.
+    #[command(verbatim_doc_comment)]
+    Images,
+    /// Show what is in an image of any kind, and check it: signatures, checksums, headers, settings.
+    Inspect(images::InspectArgs),
+    /// Change settings in a finished image of any kind.
+    ///
+    /// Settings, each on or off:
+    ///   enabled      boot at all; off: no boot entry, and other media say that they are switched off
+    ///   quiet        show nothing on the screen but errors, menus and prompts
+    ///   serial-log   write the log to the serial port COM1, too (115200 baud, 8N1)
+    ///   without-pmm  take memory as on a BIOS without PMM, also where there is one
+    ///
+    /// Example: cargo xtask configure dist/hvpxe.img quiet=on serial-log=on
+    #[command(verbatim_doc_comment)]
+    Configure(images::ConfigureArgs),
     /// Boot the ROM in QEMU turned Hyper-V host, with a real boot program over the synthetic network card.
     ///
     /// Without options: PXELINUX comes up over the network and shows its prompt; type `ipxe` there to go on to iPXE,
@@ -86,6 +111,9 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run(&workspace, args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Lint => lint::run(&workspace),
+        Command::Images => images::run(&workspace),
+        Command::Inspect(args) => images::inspect(&args),
+        Command::Configure(args) => images::configure(&args),
         Command::Build => build::report(&build::all(&workspace)?),
     }
 }

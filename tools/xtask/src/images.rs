@@ -1,0 +1,103 @@
+//! `cargo xtask images`, `inspect` and `configure`: everything that starts hvpxe, as files.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use romtool::elf::Parts;
+use romtool::inspect;
+use romtool::medium::Medium;
+use sha2::{Digest, Sha256};
+
+use crate::build;
+use crate::workspace::Workspace;
+
+/// Name of the file with the checksums, as `sha256sum --check` takes it.
+const SUMS: &str = "SHA256SUMS";
+
+/// What to look into.
+#[derive(Args)]
+pub struct InspectArgs {
+    /// An image of any kind: hvpxe.rom, hvpxe.0, hvpxe.img, hvpxe.iso, hvpxe.vhd, under any name.
+    file: PathBuf,
+}
+
+/// What to change, and how.
+#[derive(Args)]
+pub struct ConfigureArgs {
+    /// An image of any kind; it is changed in place.
+    image: PathBuf,
+
+    /// Settings, each `key=on` or `key=off`. Without any, those of the image are shown.
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+/// Builds one image of what was built.
+///
+/// # Errors
+/// If what was built can't be read, or isn't what linker.ld makes.
+pub fn build_one(medium: Medium, elf: &Path, rom: &Path) -> Result<Vec<u8>> {
+    let image = medium.build(&Parts::read(&read(elf)?)?, &read(rom)?)?;
+    inspect::image(&image).with_context(|| format!("{} as just built", medium.file_name()))?;
+    Ok(image)
+}
+
+/// Builds all images, and writes them and their checksums to `dist/`.
+///
+/// # Errors
+/// When the build fails, or `dist/` can't be written.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    let (elf, rom) = build::core_and_rom(workspace)?;
+    let dist = workspace.root.join("dist");
+    let mut sums = String::new();
+    for medium in Medium::ALL {
+        let image = build_one(medium, &elf, &rom)?;
+        let path = dist.join(medium.file_name());
+        write(&path, &image)?;
+        writeln!(sums, "{}  {}", hexadecimal(&Sha256::digest(&image)), medium.file_name())?;
+        println!("{:>8} bytes  {}  ({medium})", image.len(), path.display());
+    }
+    let path = dist.join(SUMS);
+    write(&path, sums.as_bytes())?;
+    println!("Checksums are in {}.", path.display());
+    Ok(())
+}
+
+/// Shows what is in an image, and checks it.
+///
+/// # Errors
+/// When the image breaks a rule.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let inspection = inspect::image(&read(&args.file)?).with_context(|| args.file.display().to_string())?;
+    println!("{inspection}");
+    Ok(())
+}
+
+/// Changes settings in a finished image.
+///
+/// # Errors
+/// When it is no good image, or there is no such setting; the file is as it was then.
+pub fn configure(args: &ConfigureArgs) -> Result<()> {
+    let mut image = read(&args.image)?;
+    let settings = inspect::configure(&mut image, &args.settings).with_context(|| args.image.display().to_string())?;
+    if !args.settings.is_empty() {
+        write(&args.image, &image)?;
+    }
+    println!("{settings}");
+    Ok(())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("can't write {}", path.display()))
+}
