@@ -20,6 +20,9 @@ pub const RELEASE: &str = "trixie";
 /// Its newer packages: QEMU and the compiler's source.
 pub const BACKPORTS: &str = "trixie-backports";
 
+/// apt's own downloader, in the package apt.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
 /// Debian's own archive keys: package debian-archive-keyring.
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
@@ -110,28 +113,23 @@ impl Apt {
     pub fn downloaded(&self) -> Result<Vec<PathBuf>> {
         packages_in(&self.dir.join("cache/archives"))
     }
+}
 
-    /// The versions of a package that the mirror has.
-    ///
-    /// # Errors
-    /// When apt-cache fails.
-    pub fn versions(&self, package: &str) -> Result<Vec<String>> {
-        let output = capture(self.command("apt-cache").args(["madison", package]))?;
-        Ok(parse_madison(&String::from_utf8_lossy(&output.stdout)))
-    }
-
-    /// Downloads one package alone, without what it depends on, and returns its file.
-    ///
-    /// # Errors
-    /// When it doesn't exist or the download breaks.
-    pub fn download_alone(&self, package: &str, version: &str) -> Result<PathBuf> {
-        let dir = self.dir.join("alone");
-        fs::create_dir_all(&dir)?;
-        capture(self.command("apt-get").args(["-qq", "download", &format!("{package}={version}")]).current_dir(&dir))?;
-        let prefix = format!("{package}_");
-        let found = packages_in(&dir)?.into_iter().find(|path| file_name(path).starts_with(&prefix));
-        found.with_context(|| format!("apt-get downloaded no {package} to {}", dir.display()))
-    }
+/// Downloads one file of the mirror's package pool to `directory` and returns it. The checksum stands in for the signed package
+/// lists, which forget a version when a newer one comes; the pool keeps it for long.
+///
+/// # Errors
+/// When no mirror is known, the mirror hasn't got the file, or it isn't the file with this checksum.
+pub fn download_from_pool(directory: &Path, pool_path: &str, sha256: &str) -> Result<PathBuf> {
+    fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
+    let mirror = mirror()?;
+    let (_, name) = pool_path.rsplit_once('/').context("a pool path has directories")?;
+    let file = directory.join(name);
+    let mut command = Command::new(APT_HELPER);
+    command.args(["-o", "APT::Sandbox::User=root", "download-file"]);
+    command.arg(format!("{}/{pool_path}", mirror.trim_end_matches('/'))).arg(&file).arg(format!("SHA256:{sha256}"));
+    capture(command.env("LC_ALL", "C")).with_context(|| format!("can't download {name} from {mirror}"))?;
+    Ok(file)
 }
 
 /// Unpacks one package below `root`. Its scripts aren't run.
@@ -208,23 +206,5 @@ fn keyring() -> Result<&'static str> {
             "Debian's archive keys are not installed ({}): install the package debian-archive-keyring",
             KEYRINGS.join(" or ")
         ),
-    }
-}
-
-/// Reads `apt-cache madison`: `package | version | where from`.
-fn parse_madison(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn madison_gives_versions() {
-        let text = " rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://x.example trixie-backports/main amd64 Packages\n \
-                    rust-src | 1.85.0+dfsg3-1 | http://x.example trixie/main amd64 Packages\n";
-        assert_eq!(parse_madison(text), ["1.95.0+dfsg1-2~bpo13+1", "1.85.0+dfsg3-1"]);
-        assert!(parse_madison("").is_empty());
     }
 }

@@ -5,15 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
-use super::apt::{Apt, BACKPORTS, in_path, unpack};
+use super::apt::{download_from_pool, in_path, unpack};
 use crate::process::{capture, last_lines, run_limited};
 use crate::progress::Step;
 use crate::workspace::Workspace;
 
 /// How long rustup may take for 3 MB before we go to Debian (policy).
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
+
+/// Debian's package for the compiler that rust-toolchain.toml pins. trixie-backports has moved on, so it is taken from the
+/// pool by name and checksum.
+const DEBIAN_VERSION: &str = "1.95.0";
+const DEBIAN_POOL_PATH: &str = "pool/main/r/rustc/rust-src_1.95.0+dfsg1-2~bpo13+1_all.deb";
+const DEBIAN_SHA256: &str = "7b76db5b880a77f9e52975d2baa6209d2f76d2c9c2789515c3088cb960e2c83b";
 
 /// Finds `rust-src`, or brings it: by rustup, else from Debian's package of the same compiler version.
 ///
@@ -70,12 +76,8 @@ fn add_by_rustup(workspace: &Workspace) -> String {
 
 fn add_from_debian(workspace: &Workspace, library: &Path) -> Result<()> {
     let version = compiler_version(workspace)?;
-    let apt = Apt::prepare(&workspace.lab)?;
-    let versions = apt.versions("rust-src")?;
-    let Some(exact) = versions.iter().find(|known| is_version(known, &version)) else {
-        bail!("{BACKPORTS} has rust-src {versions:?}, and the compiler is {version}");
-    };
-    let package = apt.download_alone("rust-src", exact)?;
+    ensure!(version == DEBIAN_VERSION, "known is Debian's package of {DEBIAN_VERSION}, and the compiler is {version}");
+    let package = download_from_pool(&workspace.lab.join("apt/alone"), DEBIAN_POOL_PATH, DEBIAN_SHA256)?;
     // Unpacked beside its place, then moved: cargo must never see half of it.
     let parent = library.parent().context("the sysroot has no parent")?;
     let partial = parent.join("library.partial");
@@ -97,22 +99,4 @@ fn compiler_version(workspace: &Workspace) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let release = text.lines().find_map(|line| line.strip_prefix("release: "));
     release.map(|version| version.trim().to_owned()).context("rustc -vV names no release")
-}
-
-/// Whether a Debian package version (`1.95.0+dfsg1-2~bpo13+1`) is of this upstream version.
-fn is_version(debian: &str, upstream: &str) -> bool {
-    debian.strip_prefix(upstream).is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '-', '~']))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debian_versions_are_matched_exactly() {
-        assert!(is_version("1.95.0+dfsg1-2~bpo13+1", "1.95.0"));
-        assert!(is_version("1.95.0-1", "1.95.0"));
-        assert!(!is_version("1.95.01-1", "1.95.0"));
-        assert!(!is_version("1.94.1+dfsg1-1", "1.95.0"));
-    }
 }
