@@ -67,18 +67,11 @@ enum Command {
     /// Example: cargo xtask configure dist/hvpxe.img quiet=on serial-log=on
     #[command(verbatim_doc_comment)]
     Configure(images::ConfigureArgs),
-    /// Boot the ROM in QEMU turned Hyper-V host, with a real boot program over the synthetic network card.
+    /// Boot the ROM in QEMU turned Hyper-V host: a real boot program comes up over the synthetic network card.
     ///
-    /// Without options: PXELINUX comes up over the network and shows its prompt; type `ipxe` there to go on to iPXE,
-    /// which drives the card through the ROM. This terminal is the machine's console; Ctrl-A X ends it.
-    ///
-    /// Examples:
-    ///   cargo xtask run --client undionly                 iPXE runs a script fetched by HTTP
-    ///   cargo xtask run --client grub --pcap boot.pcap    GRUB, with a capture for Wireshark
-    ///   cargo xtask run --expect 'boot:'                  exit code 0 as soon as PXELINUX's prompt is there
-    ///   cargo xtask run --net dhcp.fault=silent           what the ROM says without a DHCP server
-    ///   cargo xtask run --set max_vmbus_version=0.0       what it says to a host that refuses every version
-    #[command(verbatim_doc_comment)]
+    /// Without options that is PXELINUX, which shows its prompt; type `ipxe` there to go on to iPXE, which drives the
+    /// card through the ROM. This terminal is the machine's console; Ctrl-A X ends it.
+    #[command(after_long_help = run::EXAMPLES)]
     Run(run::RunArgs),
     /// Check everything: format, lints, unit tests, and real boots in QEMU.
     ///

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::build;
 use crate::lab::Lab;
 use crate::lab::clients::Client;
+use crate::lab::display::Display;
 use crate::lab::machine::{HyperV, Machine};
 use crate::lab::network::Network;
 use crate::lab::session::{Echo, Report, Session};
@@ -18,6 +19,20 @@ use crate::workspace::Workspace;
 
 /// How long a run without a person in front of it takes at most, unless told otherwise (policy).
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Shown below the options.
+pub const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run --client undionly
+          iPXE gets a lease of its own and runs a script fetched by HTTP
+  cargo xtask run --client grub --pcap boot.pcap
+          GRUB, with a capture for Wireshark
+  cargo xtask run --expect 'boot:'
+          exit code 0 as soon as PXELINUX's prompt is there
+  cargo xtask run --net dhcp.fault=silent
+          what the ROM says without a DHCP server
+  cargo xtask run --set max_vmbus_version=0.0
+          what it says to a host that refuses every version";
 
 /// How much the Hyper-V host tells on standard error; each level includes those before it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,7 +87,8 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "error", value_name = "LEVEL")]
     log: LogLevel,
 
-    /// Show the machine's screen in a window, instead of its text in this terminal.
+    /// Show the machine's screen in a window, instead of its text in this terminal; by VNC on loopback, where QEMU
+    /// has no windows.
     #[arg(long, conflicts_with = "expect")]
     window: bool,
 
@@ -105,7 +121,12 @@ pub fn run(workspace: &Workspace, args: RunArgs) -> Result<()> {
     let lab = Lab::prepare(workspace, &build::all(workspace)?)?;
     let files = tempfile::Builder::new().prefix("hvpxe-files-").tempdir()?;
     let network = args.network(&lab, files.path().to_owned())?;
-    let machine = args.machine(&lab, network)?;
+    let mut machine = args.machine(&lab, network)?;
+    if args.window {
+        let display = Display::choose(&lab.qemu)?;
+        eprintln!("The screen: {display}.");
+        machine.display = Some(display);
+    }
     args.announce(&machine);
 
     let typing = stdin().is_terminal() && args.expect.is_none();
@@ -162,7 +183,7 @@ impl RunArgs {
             disk: None,
             hyperv: (!self.no_hyperv).then_some(hyperv),
             network,
-            window: self.window,
+            display: None,
         })
     }
 

@@ -97,7 +97,7 @@ impl Bench {
                 pcap: None,
             }),
             network,
-            window: false,
+            display: None,
         }
     }
 

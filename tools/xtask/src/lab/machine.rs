@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::display::Display;
 use super::network::Network;
 use crate::setup::qemu::Qemu;
 
@@ -47,8 +48,8 @@ pub struct Machine {
     pub hyperv: Option<HyperV>,
     /// What the NIC is connected to.
     pub network: Network,
-    /// A window with the screen, instead of the console on the serial port.
-    pub window: bool,
+    /// Where the screen is shown; `None`: its text goes to the serial port.
+    pub display: Option<Display>,
 }
 
 /// The files of one run, in a directory that goes with this value.
@@ -116,12 +117,10 @@ impl Machine {
             format!("memory-backend-file,id=ram,share=on,size={size},mem-path=").into(),
             escaped(&files.ram()),
         ]));
-        let graphics = if self.window { "on" } else { "off" };
+        let graphics = if self.display.is_some() { "on" } else { "off" };
         command.arg("-machine").arg(format!("pc,memory-backend=ram,graphics={graphics}"));
         command.args(["-serial", "mon:stdio"]);
-        if !self.window {
-            command.args(["-display", "none"]);
-        }
+        command.arg("-display").arg(self.display.as_ref().map_or("none".to_owned(), Display::argument));
         command.arg("-chardev").arg(words(["file,id=e9,path=".into(), escaped(&files.debug_log())]));
         command.args(["-device", "isa-debugcon,iobase=0xe9,chardev=e9"]);
         // Should we be killed, QEMU goes too.
@@ -202,7 +201,7 @@ mod tests {
             disk: None,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
-            window: false,
+            display: None,
         }
     }
 

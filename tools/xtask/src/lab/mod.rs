@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod console;
 pub mod disk;
+pub mod display;
 pub mod http;
 pub mod machine;
 pub mod network;
