@@ -129,6 +129,23 @@ int15_88:
 1:      popl    %ebx
         clc
 
+/*
+ * int18_hook, int19_hook: a boot program gives up without returning (PXELINUX's "localboot -1"; DOS programs that start the
+ * machine anew). Counts as its return with %ax = 0; what was there before gets to go on afterwards.
+ */
+        .globl  int18_hook, int19_hook
+int18_hook:
+        cmpw    $0, %cs:nbp_running
+        jne     1f
+        ljmpw   *%cs:exchange_old_int18
+int19_hook:
+        cmpw    $0, %cs:nbp_running
+        jne     2f
+        ljmpw   *%cs:exchange_old_int19
+2:      movw    $1, %cs:left_by_int19
+1:      xorw    %ax, %ax
+        jmp     nbp_returned
+
 /* iret_with_carry: returns from the interrupt with the present CF in the caller's flags. */
 iret_with_carry:
         pushw   %bp

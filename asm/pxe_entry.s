@@ -31,6 +31,9 @@ resident_boot:
         movl    %edx, exchange_core_block
         movw    %ss, bios_ss
         movl    %esp, bios_esp
+        movw    %sp, %bp
+        movl    (%bp), %ecx
+        movl    %ecx, bios_return
         movw    %ax, %ss
         movl    $resident_stack_top, %esp
         movw    $1, api_busy
@@ -44,10 +47,15 @@ boot_over:
         movw    $0, api_busy
         movw    exchange_ax, %ax        /* 0: nothing of ours is needed any more */
         movw    %cs, %bx
-        cmpw    $0, one_way
-        jne     boot_next
+        movw    one_way, %cx
+        orw     left_by_int19, %cx
+        jnz     boot_next
         movw    bios_ss, %ss
         movl    bios_esp, %esp
+        movw    %sp, %bp
+        movl    bios_return, %ecx
+        cmpl    %ecx, (%bp)
+        jne     boot_next               /* the boot program used the BIOS's stack */
         lretw
 
 /*
@@ -65,8 +73,14 @@ boot_next:
         jne     1f                      /* somebody took memory below us: ours must stay */
         addw    $resident_kib, %bx
         movw    %bx, %es:BDA_SEGMENT * 16 + BDA_BASE_MEMORY
-1:      sti
+1:      movw    %ds, %cx
+        movw    %cx, %ss
+        movl    $resident_stack_top, %esp
+        sti
+        cmpw    $0, left_by_int19
+        jne     2f
         int     $0x18
+2:      int     $0x19
         xorw    %cx, %cx
         movw    %cx, %es
         movw    $0x1234, %es:BDA_SEGMENT * 16 + BDA_RESET_FLAG
@@ -84,6 +98,7 @@ start_nbp:
         movw    %ax, %gs
         movw    %ax, %ss
         movl    $resident_nbp_stack_top, %esp
+        movw    $1, nbp_running
         pushw   %ax
         pushw   $resident_bang_pxe
         pushw   %ax
@@ -111,6 +126,7 @@ nbp_returned:
         movw    %cx, %ss
         movl    $resident_stack_top, %esp
         movw    $1, api_busy
+        movw    $0, nbp_running
         movw    %ax, exchange_ax
         movw    ${FUNCTION_NBP_RETURNED}, exchange_function
         movw    $boot_over, core_return

@@ -31,6 +31,8 @@ resident_exchange:
         .set    exchange_bios, resident_exchange + {BIOS}
         .set    exchange_old_int15, resident_exchange + {OLD_INT15}
         .set    exchange_old_int1a, resident_exchange + {OLD_INT1A}
+        .set    exchange_old_int18, resident_exchange + {OLD_INT18}
+        .set    exchange_old_int19, resident_exchange + {OLD_INT19}
         .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
         .set    exchange_hidden, resident_exchange + {HIDDEN}
         .set    exchange_settings, resident_exchange + {SETTINGS}
@@ -119,6 +121,12 @@ one_way:                                /* 1: there is no way back to it after a
         .word   0
 
 api_busy:                               /* bit 0: the core is working for somebody */
+        .word   0
+bios_return:                            /* its far return address, to see whether its stack is still there */
+        .long   0
+nbp_running:                            /* 1: a boot program has the machine; INT 18h and INT 19h end it */
+        .word   0
+left_by_int19:                          /* 1: the boot program wants the boot sequence from its start */
         .word   0
 core_return:                            /* where real mode goes on when the core is done */
         .word   0

@@ -39,6 +39,8 @@ core::arch::global_asm!(
     CORE_BLOCK = const layout::CORE_BLOCK,
     OLD_INT15 = const layout::OLD_INT15,
     OLD_INT1A = const layout::OLD_INT1A,
+    OLD_INT18 = const layout::OLD_INT18,
+    OLD_INT19 = const layout::OLD_INT19,
     HIDDEN = const layout::HIDDEN,
     SETTINGS = const layout::SETTINGS,
     BIOS = const layout::BIOS,

@@ -79,8 +79,12 @@ pub struct Exchange {
     pub block: [u16; 2],
     /// Physical address of the core's block.
     pub core_block: u32,
-    /// Vectors that were there before our hooks, as they lie in the interrupt table.
+    /// Vectors that were there before our hooks, as they lie in the interrupt table; 0 when not hooked.
     pub old_int15: u32,
+    /// Likewise.
+    pub old_int18: u32,
+    /// Likewise.
+    pub old_int19: u32,
     /// Likewise.
     pub old_int1a: u32,
     /// Memory that the INT 15h hook hides, as (start, end) in linear addresses: base memory, the core's block; 0: none.
@@ -105,6 +109,8 @@ unsafe extern "C" {
     static rm_entry: u8;
     static sp_entry: u8;
     static int15_hook: u8;
+    static int18_hook: u8;
+    static int19_hook: u8;
     static int1a_hook: u8;
     static core_done: u8;
 }
@@ -144,14 +150,24 @@ pub fn core_done_address() -> u64 {
     u64::from(linear(offset!(core_done)))
 }
 
-/// The entry of our INT 15h handler, as it stands in the interrupt table.
-pub fn int15_vector() -> u32 {
-    vector(offset!(int15_hook))
+/// An interrupt that the resident block hooks while the API is there.
+pub struct Hook {
+    /// Its number.
+    pub number: u32,
+    /// Our handler, as it stands in the interrupt table.
+    pub handler: u32,
+    /// Where the vector is kept that was there before.
+    pub old: fn(&mut Exchange) -> &mut u32,
 }
 
-/// The entry of our INT 1Ah handler.
-pub fn int1a_vector() -> u32 {
-    vector(offset!(int1a_hook))
+/// All of them (asm/hooks.s).
+pub fn interrupt_hooks() -> [Hook; 4] {
+    [
+        Hook { number: 0x15, handler: vector(offset!(int15_hook)), old: |exchange| &mut exchange.old_int15 },
+        Hook { number: 0x18, handler: vector(offset!(int18_hook)), old: |exchange| &mut exchange.old_int18 },
+        Hook { number: 0x19, handler: vector(offset!(int19_hook)), old: |exchange| &mut exchange.old_int19 },
+        Hook { number: 0x1a, handler: vector(offset!(int1a_hook)), old: |exchange| &mut exchange.old_int1a },
+    ]
 }
 
 fn vector(offset: u16) -> u32 {
@@ -197,9 +213,9 @@ impl Resident {
     }
 
     /// Changes fields of the exchange area.
-    pub fn update(change: impl FnOnce(&mut Exchange)) {
+    pub fn update<R>(change: impl FnOnce(&mut Exchange) -> R) -> R {
         // SAFETY: as in `read`; and no second reference exists, for no closure calls `read` or `update`.
-        change(unsafe { &mut *Self::address() });
+        change(unsafe { &mut *Self::address() })
     }
 
     fn address() -> *mut Exchange {
@@ -219,6 +235,8 @@ pub mod layout_for_assembly {
     pub const AX: usize = offset_of!(Exchange, ax);
     pub const CORE_BLOCK: usize = offset_of!(Exchange, core_block);
     pub const OLD_INT15: usize = offset_of!(Exchange, old_int15);
+    pub const OLD_INT18: usize = offset_of!(Exchange, old_int18);
+    pub const OLD_INT19: usize = offset_of!(Exchange, old_int19);
     pub const OLD_INT1A: usize = offset_of!(Exchange, old_int1a);
     pub const HIDDEN: usize = offset_of!(Exchange, hidden);
     pub const BIOS: usize = offset_of!(Exchange, bios);
