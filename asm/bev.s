@@ -85,7 +85,7 @@ resident_run:
         rep movsb
         movw    $rom_settings, %si
         movw    $exchange_settings, %di
-        movw    $SETTINGS_SIZE, %cx
+        movw    ${SETTINGS_SIZE}, %cx
         rep movsb
         movw    rom_one_way, %ax
         movw    %ax, %es:one_way

@@ -5,8 +5,6 @@
  *
  * romtool fills in what is known only after packing: sizes and checksums.
  */
-        .set    SETTINGS_SIZE, 8
-
         .section .rom.header, "awx"
         .code16
 rom_start:
@@ -75,14 +73,14 @@ rom_table:
         .balign 4
 rom_settings:
         .byte 1                         /* version of the settings */
-        .byte SETTINGS_SIZE
+        .byte {SETTINGS_SIZE}
 rom_setting_enabled:                    /* 0: no boot entry, and no boot */
         .byte 1
         .byte 0                         /* quiet: only what needs the user is on the screen */
         .byte 0                         /* serial-log: the log goes to COM1, too */
 rom_setting_without_pmm:                /* leave PMM alone, as on a BIOS without it */
         .byte 0
-        .org rom_settings + SETTINGS_SIZE, 0
+        .org rom_settings + {SETTINGS_SIZE}, 0
 
 rom_packed_size:                        /* bytes of payload behind rom_payload */
         .long 0

@@ -59,6 +59,11 @@ pub trait Machine: Clone {
     /// Writes text to the screen and to the log. `\n` ends a line, `\r` returns to its start.
     fn print(&self, text: &str);
 
+    /// As [`print`](Self::print), for text that a quiet boot leaves out: then it goes to the log alone.
+    fn note(&self, text: &str) {
+        self.print(text);
+    }
+
     /// Takes a waiting keystroke.
     fn key(&self) -> Option<Key>;
 

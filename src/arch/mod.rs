@@ -3,3 +3,4 @@
 
 pub mod cpu;
 pub mod debug_port;
+pub mod serial;

@@ -1,9 +1,10 @@
 //! [`Machine`] on the BIOS.
 
 use super::resident::{self, BiosRegisters};
-use super::{Rom, bios, hooks, memory, smbios};
-use crate::arch::{cpu, debug_port};
+use super::{Rom, bios, hooks, memory, settings, smbios};
+use crate::arch::cpu;
 use crate::hv::Hypervisor;
+use crate::log;
 use crate::machine::{Key, Machine, ResidentLayout};
 use crate::time::Ticks100ns;
 
@@ -24,8 +25,16 @@ impl Machine for Rom {
     }
 
     fn print(&self, text: &str) {
-        debug_port::write(text.as_bytes());
+        log::text(text);
         bios::print(text);
+    }
+
+    fn note(&self, text: &str) {
+        if settings::quiet() {
+            log::text(text);
+        } else {
+            self.print(text);
+        }
     }
 
     fn key(&self) -> Option<Key> {

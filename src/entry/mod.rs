@@ -13,6 +13,7 @@ mod hypervisor;
 mod machine;
 mod memory;
 mod resident;
+mod settings;
 mod smbios;
 
 use crate::log;
@@ -44,6 +45,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         exception::install();
         memory::learn_map();
         hypervisor::detect();
+        settings::apply();
         // An earlier attempt's card keeps the record of memory that the host may still write.
         NIC.borrow().get_or_insert_with(|| NetDevice::new(rom));
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));

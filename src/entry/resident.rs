@@ -20,6 +20,9 @@ pub const VECTOR_PRINT: u16 = 0x100;
 /// Length of the text buffer with its terminating zero, in bytes (policy: longer texts go in pieces).
 pub const TEXT_SIZE: usize = 128;
 
+/// Length of the settings in bytes.
+pub const SETTINGS_SIZE: usize = 8;
+
 /// What real mode asks for, in `exchange.function`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -92,7 +95,7 @@ pub struct Exchange {
     /// Registers of a BIOS call.
     pub bios: BiosRegisters,
     /// The settings of the image, as asm/rom_header.s lays them out.
-    pub settings: [u8; 8],
+    pub settings: [u8; SETTINGS_SIZE],
 }
 
 // Where asm/resident.s puts things: addresses of these symbols are offsets in the resident segment.

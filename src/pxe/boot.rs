@@ -4,7 +4,7 @@ use zerocopy::IntoBytes;
 
 use super::api::{Api, BootOutcome, Residency, State};
 use super::messages::BootError;
-use super::screen::{Mac, Progress, print, show_event};
+use super::screen::{Mac, Progress, note, print, show_event};
 use super::structures::{bang_pxe, pxenv_plus};
 use super::tftp::{BULK_BLOCK, BULK_WINDOW, NBP_BASE, write_piece};
 use crate::error::Error;
@@ -29,15 +29,15 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         match self.load() {
             Ok(dhcp::Outcome::File) => {
                 self.publish();
-                print(&self.machine, format_args!("Starting the boot program.\n"));
+                note(&self.machine, format_args!("Starting the boot program.\n"));
                 return BootOutcome::StartNbp;
             }
-            Ok(dhcp::Outcome::LocalBoot) => print(&self.machine, format_args!("Local boot chosen.\n")),
+            Ok(dhcp::Outcome::LocalBoot) => note(&self.machine, format_args!("Local boot chosen.\n")),
             Err(error) => self.explain(error),
         }
         // Whatever the host didn't confirm stays reserved, and nothing was hooked yet.
         let _ = self.undi_cleanup();
-        print(&self.machine, format_args!("PXE-M0F: Leaving the network boot.\n"));
+        note(&self.machine, format_args!("PXE-M0F: Leaving the network boot.\n"));
         BootOutcome::ReturnToBios
     }
 
@@ -56,14 +56,14 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
 
     fn show_banner(&self) {
         let version = env!("CARGO_PKG_VERSION");
-        print(&self.machine, format_args!("\nhvpxe {version} - network boot for Hyper-V. Esc cancels.\n"));
+        note(&self.machine, format_args!("\nhvpxe {version} - network boot for Hyper-V. Esc cancels.\n"));
     }
 
     /// Called when the boot program has returned, with its AX (PXE 2.1: a status that says what to keep).
     pub fn nbp_returned(&mut self, ax: u16) -> Residency {
         match PxenvStatus(ax) {
             PxenvStatus::KEEP_UNDI | PxenvStatus::KEEP_ALL => return Residency::Keep,
-            PxenvStatus::SUCCESS => print(&self.machine, format_args!("\nThe boot program has returned.\n")),
+            PxenvStatus::SUCCESS => note(&self.machine, format_args!("\nThe boot program has returned.\n")),
             PxenvStatus(code) => print(&self.machine, format_args!("\nThe boot program failed: {code:#06x}.\n")),
         }
         // The program may have done it already.
@@ -102,12 +102,12 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn start_card(&mut self) -> Result<(), BootError> {
         self.bring_up()?;
         let mac = self.nic.permanent_mac();
-        print(&self.machine, format_args!("NIC     {}", Mac(mac)));
+        note(&self.machine, format_args!("NIC     {}", Mac(mac)));
         let (index, count) = self.nic.place();
         if count > 1 {
-            print(&self.machine, format_args!(", card {index} of {count}"));
+            note(&self.machine, format_args!(", card {index} of {count}"));
         }
-        self.machine.print("\n");
+        self.machine.note("\n");
         let deadline = self.machine.now().plus_millis(LINK_WAIT_MS);
         while !self.nic.link_is_up()? {
             if self.machine.now() >= deadline {
@@ -118,7 +118,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             }
             self.machine.idle();
         }
-        print(&self.machine, format_args!("Link    up\n"));
+        note(&self.machine, format_args!("Link    up\n"));
         self.open_for_base_code()?;
         let now = self.machine.now();
         Ok(self.state.stack.start(&mut self.nic, mac, now)?)
@@ -128,7 +128,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn fetch(&mut self) -> Result<(), BootError> {
         let room = self.nbp_room();
         let State { stack, info, .. } = &mut *self.state;
-        print(&self.machine, format_args!("Server  {}\nFile    {}\n", info.next_server, info.file));
+        note(&self.machine, format_args!("Server  {}\nFile    {}\n", info.next_server, info.file));
         let request = Request {
             server: info.next_server,
             gateway: None,

@@ -19,7 +19,23 @@ impl<C: Machine> Write for Screen<'_, C> {
     }
 }
 
-/// Prints on the screen: `print(&machine, format_args!("...\n"))`.
+/// The same for text that a quiet boot leaves out.
+struct Notes<'m, C>(&'m C);
+
+impl<C: Machine> Write for Notes<'_, C> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.note(text);
+        Ok(())
+    }
+}
+
+/// Notes what happens: `note(&machine, format_args!("...\n"))`. On the screen, unless the boot is to be quiet.
+pub(super) fn note(machine: &impl Machine, arguments: fmt::Arguments<'_>) {
+    // As in `print`.
+    let _ = Notes(machine).write_fmt(arguments);
+}
+
+/// Prints what the user must see: `print(&machine, format_args!("...\n"))`.
 pub(super) fn print(machine: &impl Machine, arguments: fmt::Arguments<'_>) {
     // The screen takes everything; only a formatter of ours could fail, and none does.
     let _ = Screen(machine).write_fmt(arguments);
@@ -41,22 +57,22 @@ impl fmt::Display for Mac {
 /// Shows what DHCP does.
 pub(super) fn show_event(machine: &impl Machine, event: Event<'_>) {
     let arguments = match event {
-        Event::Discovering(1) => return print(machine, format_args!("DHCP    looking for servers\n")),
-        Event::Discovering(attempt) => return print(machine, format_args!("        no answer, try {attempt}\n")),
-        Event::Offer { server, address } => return print(machine, format_args!("        {server} offers {address}\n")),
+        Event::Discovering(1) => return note(machine, format_args!("DHCP    looking for servers\n")),
+        Event::Discovering(attempt) => return note(machine, format_args!("        no answer, try {attempt}\n")),
+        Event::Offer { server, address } => return note(machine, format_args!("        {server} offers {address}\n")),
         Event::ProxyOffer(server) => ("        proxyDHCP at", server),
         Event::Requesting(server) => ("        asking", server),
         Event::Refused(server) => ("        refused by", server),
         Event::AskingProxy(server) => ("        asking proxyDHCP at", server),
         Event::FindingBootServer { kind, address } => {
-            return print(machine, format_args!("        looking for boot server type {kind} at {address}\n"));
+            return note(machine, format_args!("        looking for boot server type {kind} at {address}\n"));
         }
         Event::Leased(lease) => {
-            print(machine, format_args!("Lease   {}, mask {}", lease.address, lease.mask));
+            note(machine, format_args!("Lease   {}, mask {}", lease.address, lease.mask));
             if let Some(gateway) = lease.gateway {
-                print(machine, format_args!(", gateway {gateway}"));
+                note(machine, format_args!(", gateway {gateway}"));
             }
-            return machine.print("\n");
+            return machine.note("\n");
         }
         Event::Prompt(text) => return print(machine, format_args!("\n{text}\n")),
         Event::Menu => return machine.print("\n"),
@@ -65,7 +81,7 @@ pub(super) fn show_event(machine: &impl Machine, event: Event<'_>) {
             return print(machine, format_args!(" {mark} {text}\n"));
         }
     };
-    print(machine, format_args!("{} {}\n", arguments.0, arguments.1));
+    note(machine, format_args!("{} {}\n", arguments.0, arguments.1));
 }
 
 /// The line that shows how far a download is.
@@ -99,7 +115,7 @@ impl<C: Machine> Progress<C> {
     pub(super) fn finish(&self) {
         if self.done > 0 {
             self.draw(self.machine.now());
-            self.machine.print("\n");
+            self.machine.note("\n");
         }
     }
 
@@ -108,9 +124,9 @@ impl<C: Machine> Progress<C> {
         let done = Kib(self.done);
         match self.total {
             Some(total) => {
-                print(&self.machine, format_args!("\r        {done} of {} KiB, {} KiB/s    ", Kib(total), Kib(rate)));
+                note(&self.machine, format_args!("\r        {done} of {} KiB, {} KiB/s    ", Kib(total), Kib(rate)));
             }
-            None => print(&self.machine, format_args!("\r        {done} KiB, {} KiB/s    ", Kib(rate))),
+            None => note(&self.machine, format_args!("\r        {done} KiB, {} KiB/s    ", Kib(rate))),
         }
     }
 }
