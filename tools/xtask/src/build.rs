@@ -20,6 +20,8 @@ const PROFILE: &str = "rom";
 /// What a build leaves behind.
 #[derive(Clone, Debug)]
 pub struct Products {
+    /// The linked core, with the loaders of all media.
+    pub elf: PathBuf,
     /// The option ROM.
     pub rom: PathBuf,
     /// The QEMU plugin.
@@ -31,8 +33,8 @@ pub struct Products {
 /// # Errors
 /// When `rust-src` can't be brought, a compiler says no, or the ROM is too large.
 pub fn all(workspace: &Workspace) -> Result<Products> {
-    let (_, rom) = core_and_rom(workspace)?;
-    Ok(Products { rom, plugin: plugin(workspace)? })
+    let (elf, rom) = core_and_rom(workspace)?;
+    Ok(Products { elf, rom, plugin: plugin(workspace)? })
 }
 
 /// Builds the linked core and the option ROM, and nothing for QEMU.

@@ -4,6 +4,7 @@ mod budgets;
 mod clients;
 mod host_faults;
 mod ipxe_lkrn;
+mod media;
 mod network_faults;
 mod other_machines;
 
@@ -17,6 +18,7 @@ use netserver::Event;
 
 use crate::lab::Lab;
 use crate::lab::disk;
+use crate::lab::drives::Drive;
 use crate::lab::machine::{HyperV, Machine};
 use crate::lab::network::Network;
 use crate::lab::session::{Echo, Report, Session};
@@ -33,10 +35,18 @@ pub struct BootTest {
 
 /// All boot tests, those that take longest first.
 pub fn all() -> Vec<&'static BootTest> {
-    [network_faults::TESTS, host_faults::TESTS, ipxe_lkrn::TESTS, clients::TESTS, budgets::TESTS, other_machines::TESTS]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        network_faults::TESTS,
+        host_faults::TESTS,
+        ipxe_lkrn::TESTS,
+        clients::TESTS,
+        media::TESTS,
+        budgets::TESTS,
+        other_machines::TESTS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Time for a boot that meets no fault (policy): some seconds on an idle machine, with room for two at once on a slow one.
@@ -89,7 +99,8 @@ impl Bench {
             memory_mib: 128,
             rom: Some(self.lab.rom.clone()),
             kernel: None,
-            disk: None,
+            drives: Vec::new(),
+            other_nic: None,
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),
@@ -103,14 +114,19 @@ impl Bench {
 
     /// The same with a second boot device, and with switches of the Hyper-V host.
     fn machine_with_disk(&self, network: Network, switches: &[&str]) -> Result<Machine> {
-        let path = self.files.path().join("disk.img");
-        disk::write(&path)?;
         let mut machine = self.machine(network);
-        machine.disk = Some(path);
+        machine.drives = vec![Drive::Disk(self.second_disk()?)];
         if let Some(hyperv) = &mut machine.hyperv {
             hyperv.switches = switches.iter().map(|switch| (*switch).to_owned()).collect();
         }
         Ok(machine)
+    }
+
+    /// The image of a disk or floppy that says when it is booted.
+    fn second_disk(&self) -> Result<PathBuf> {
+        let path = self.files.path().join("disk.img");
+        disk::write(&path)?;
+        Ok(path)
     }
 
     /// Starts a machine without a keyboard.

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 /// What the disk prints.
 pub const DISK_TEXT: &str = "DISK BOOTED";
 
-/// Length of the disk in bytes (policy): more than a track, so that every BIOS accepts its geometry.
-const DISK_LEN: usize = 1 << 20;
+/// Length of the disk in bytes: that of a 1.44 MB floppy, so that it can be one, too.
+const DISK_LEN: usize = 1_474_560;
 
 /// A boot sector, by hand: at 0000:7C00, print each byte with INT 10h function 0Eh, then halt for good.
 ///

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::display::Display;
+use super::drives::{Drive, OtherNic};
 use super::network::Network;
 use crate::setup::qemu::Qemu;
 
@@ -33,7 +34,7 @@ pub struct Kernel {
     pub initrd: PathBuf,
 }
 
-/// A BIOS machine. Its only NIC is the synthetic one.
+/// A BIOS machine. Its only NIC is the synthetic one, unless it has another to boot from.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// RAM in MiB.
@@ -42,8 +43,10 @@ pub struct Machine {
     pub rom: Option<PathBuf>,
     /// A kernel to start at once.
     pub kernel: Option<Kernel>,
-    /// A raw disk image, next in the boot order.
-    pub disk: Option<PathBuf>,
+    /// Drives, in the boot order.
+    pub drives: Vec<Drive>,
+    /// Another NIC to boot from, before all drives.
+    pub other_nic: Option<OtherNic>,
     /// `None`: an ordinary PC.
     pub hyperv: Option<HyperV>,
     /// What the NIC is connected to.
@@ -140,10 +143,12 @@ impl Machine {
         if let Some(kernel) = &self.kernel {
             command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
         }
-        if let Some(disk) = &self.disk {
-            let file = words(["if=none,id=disk,format=raw,snapshot=on,file=".into(), escaped(disk)]);
-            command.arg("-drive").arg(file);
-            command.args(["-device", "ide-hd,drive=disk,bootindex=2"]);
+        if let Some(nic) = &self.other_nic {
+            nic.add(command);
+        }
+        for (index, drive) in self.drives.iter().enumerate() {
+            // 1 is the ROM or the other NIC.
+            drive.add(command, index + 2);
         }
     }
 }
@@ -169,7 +174,8 @@ impl HyperV {
     }
 }
 
-fn words<const N: usize>(parts: [OsString; N]) -> OsString {
+/// One argument of several parts.
+pub fn words<const N: usize>(parts: [OsString; N]) -> OsString {
     parts.into_iter().collect()
 }
 
@@ -198,7 +204,8 @@ mod tests {
             memory_mib: 64,
             rom: None,
             kernel: None,
-            disk: None,
+            drives: Vec::new(),
+            other_nic: None,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,

@@ -4,6 +4,7 @@ pub mod clients;
 pub mod console;
 pub mod disk;
 pub mod display;
+pub mod drives;
 pub mod http;
 pub mod machine;
 pub mod network;
@@ -26,6 +27,8 @@ pub struct Lab {
     pub qemu: Qemu,
     /// The plugin that makes it a Hyper-V host.
     pub plugin: PathBuf,
+    /// The linked core, with the loaders of all media.
+    pub elf: PathBuf,
     /// The option ROM.
     pub rom: PathBuf,
     /// Root of the unpacked packages.
@@ -41,6 +44,7 @@ impl Lab {
         Ok(Self {
             qemu: packages::ensure(workspace)?,
             plugin: products.plugin.clone(),
+            elf: products.elf.clone(),
             rom: products.rom.clone(),
             packages: workspace.package_root(),
         })
