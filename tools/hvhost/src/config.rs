@@ -3,7 +3,7 @@
 //! The default is a recent host. Where Microsoft's own host and OpenVMM differ, and Microsoft's behaviour is known, the
 //! default is the one that guests in the field rely on.
 
-use crate::faults::{Burst, Faults};
+use crate::faults::{Burst, DiskFault, DiskFaults, Faults};
 
 /// 100 ns units in a millisecond.
 pub const MS: u64 = 10_000;
@@ -39,6 +39,17 @@ pub enum RxLayout {
     OpenVmm,
     /// Sub-allocations of 1728, frame right behind the header and its PPI; range length = the message.
     Compact,
+}
+
+/// How a request for a LUN that does not exist ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingLun {
+    /// INQUIRY succeeds with peripheral qualifier and type 7Fh; everything else as `InvalidLun` (OpenVMM).
+    Qualifier,
+    /// SRB status "invalid LUN".
+    InvalidLun,
+    /// SRB status "no device".
+    NoDevice,
 }
 
 /// Constant relation of the guest's TSC to reference time: `time = (tsc * scale >> 64) + offset`.
@@ -103,6 +114,17 @@ pub struct Config {
     /// The NIC's link state to begin with; up only if the backend's is up too.
     pub link_up: bool,
 
+    /// Newest VSTOR version taken, major << 8 | minor.
+    pub max_vstor_version: u16,
+    /// Bytes in one disk request at most, as told in QUERY_PROPERTIES.
+    pub max_transfer: u32,
+    /// What a request for a missing LUN gets.
+    pub missing_lun: MissingLun,
+    /// Whether a transfer that moves less than it could has SRB status "data overrun", not only the smaller length.
+    pub underrun_status: bool,
+    /// Whether each disk reports a unit attention after the channel was opened, as after every reset.
+    pub unit_attention: bool,
+
     /// Misbehaviour on demand.
     pub faults: Faults,
 }
@@ -137,6 +159,11 @@ impl Default for Config {
             lenient_rx_completion: true,
             revoke_completes: true,
             link_up: true,
+            max_vstor_version: 0x0602,
+            max_transfer: 256 * 1024,
+            missing_lun: MissingLun::Qualifier,
+            underrun_status: false,
+            unit_attention: false,
             faults: Faults::default(),
         }
     }
@@ -166,6 +193,10 @@ impl Config {
     /// | `rx_layout` | openvmm, compact |
     /// | `max_rx_ranges` | 1 to 375 |
     /// | `lenient_rx_completion`, `revoke_completes`, `link` | on/off |
+    /// | `max_vstor_version` | for instance 5.1 |
+    /// | `max_transfer` | bytes |
+    /// | `missing_lun` | qualifier, invalid_lun, no_device |
+    /// | `underrun_status`, `unit_attention` | on/off |
     /// | `silent` | on/off: VMBus never answers |
     /// | `no_nic` | on/off: no NIC is offered |
     /// | `unsolicited` | on/off: an OFFER and its RESCIND come before each reply |
@@ -178,6 +209,11 @@ impl Config {
     /// | `reoffer_after` | time after their release at which rescinded NICs are offered again |
     /// | `ignore_message`, `ignore_nvsp`, `ignore_rndis` | type of a message that is never answered; may be repeated |
     /// | `fail_gpadl`, `fail_open`, `fail_receive_buffer` | on/off: that step is refused |
+    /// | `no_disk` | on/off: no SCSI controller is offered |
+    /// | `disk_delay` | time that each READ and WRITE takes |
+    /// | `disk_fault` | KIND*COUNT@AFTER, may be repeated: `busy*2@5` fails READs and WRITEs 6 and 7; kinds are busy, abort, attention, medium, timeout, reset, short, lost |
+    /// | `ignore_vstor` | VSTOR operation that is never completed; may be repeated |
+    /// | `unsolicited_vstor` | on/off: ENUMERATE_BUS after the handshake |
     /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
     /// | `post_burst` | STATUS*COUNT@AFTER, may be repeated: `0x13*5@2` answers posts 3 to 7 with 0x13 |
     ///
@@ -233,6 +269,18 @@ impl Config {
             "lenient_rx_completion" => self.lenient_rx_completion = switch(value)?,
             "revoke_completes" => self.revoke_completes = switch(value)?,
             "link" => self.link_up = switch(value)?,
+            "max_vstor_version" => self.max_vstor_version = vstor_version(value).ok_or("not MAJOR.MINOR")?,
+            "max_transfer" => self.max_transfer = within(value, 4096..=8 << 20)?,
+            "missing_lun" => {
+                self.missing_lun = match value {
+                    "qualifier" => MissingLun::Qualifier,
+                    "invalid_lun" => MissingLun::InvalidLun,
+                    "no_device" => MissingLun::NoDevice,
+                    _ => return Err("not qualifier, invalid_lun or no_device"),
+                }
+            }
+            "underrun_status" => self.underrun_status = switch(value)?,
+            "unit_attention" => self.unit_attention = switch(value)?,
             "silent" => faults.silent = switch(value)?,
             "no_nic" => faults.no_nic = switch(value)?,
             "unsolicited" => faults.unsolicited = switch(value)?,
@@ -249,6 +297,11 @@ impl Config {
             "fail_gpadl" => faults.fail_gpadl = switch(value)?,
             "fail_open" => faults.fail_open = switch(value)?,
             "fail_receive_buffer" => faults.fail_receive_buffer = switch(value)?,
+            "no_disk" => faults.no_disk = switch(value)?,
+            "disk_delay" => faults.disk_delay = time(value)?,
+            "disk_fault" => faults.disk_faults.push(disk_faults(value)?),
+            "ignore_vstor" => faults.ignore_vstor.push(number(value)?),
+            "unsolicited_vstor" => faults.unsolicited_vstor = switch(value)?,
             "link_change" => faults.link_changes.push(link_change(value)?),
             "post_burst" => faults.post_bursts.push(burst(value)?),
             _ => return Err("no such switch"),
@@ -286,6 +339,11 @@ fn version(text: &str) -> Option<u32> {
     Some(u32::from(major.parse::<u16>().ok()?) << 16 | u32::from(minor.parse::<u16>().ok()?))
 }
 
+fn vstor_version(text: &str) -> Option<u16> {
+    let version = version(text)?;
+    Some(u16::from(u8::try_from(version >> 16).ok()?) << 8 | u16::from(u8::try_from(version & 0xffff).ok()?))
+}
+
 fn time(text: &str) -> Result<u64, &'static str> {
     const WRONG: &str = "not a time in us, ms or s";
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or(WRONG)?);
@@ -316,11 +374,22 @@ fn link_change(text: &str) -> Result<(u64, bool), &'static str> {
 }
 
 fn burst(text: &str) -> Result<Burst, &'static str> {
-    const WRONG: &str = "not STATUS*COUNT@AFTER";
-    let (status, rest) = text.split_once('*').ok_or(WRONG)?;
-    let (count, after) = rest.split_once('@').ok_or(WRONG)?;
+    let (status, count, after) = series(text).ok_or("not STATUS*COUNT@AFTER")?;
     let status = u16::try_from(number(status)?).map_err(|_| "a status has 16 bits")?;
     Ok(Burst { status, count: number(count)?.into(), after: number(after)?.into() })
+}
+
+fn disk_faults(text: &str) -> Result<DiskFaults, &'static str> {
+    let (kind, count, after) = series(text).ok_or("not KIND*COUNT@AFTER")?;
+    let fault = DiskFault::from_name(kind).ok_or("no such kind of disk fault")?;
+    Ok(DiskFaults { fault, count: number(count)?.into(), after: number(after)?.into() })
+}
+
+/// The parts of WHAT*COUNT@AFTER.
+fn series(text: &str) -> Option<(&str, &str, &str)> {
+    let (what, rest) = text.split_once('*')?;
+    let (count, after) = rest.split_once('@')?;
+    Some((what, count, after))
 }
 
 #[cfg(test)]
@@ -338,6 +407,8 @@ mod tests {
             ("link_change", "down@20ms"),
             ("post_burst", "0x78*3@1"),
             ("masked_sint", "drop"),
+            ("max_vstor_version", "5.1"),
+            ("disk_fault", "medium*1@4"),
         ] {
             config.set(key, value).unwrap();
         }
@@ -348,6 +419,8 @@ mod tests {
         assert_eq!(config.faults.link_changes, [(20 * MS, false)]);
         assert_eq!(config.faults.post_bursts, [Burst { status: 0x78, count: 3, after: 1 }]);
         assert_eq!(config.masked_sint, MaskedSint::Drop);
+        assert_eq!(config.max_vstor_version, 0x501);
+        assert_eq!(config.faults.disk_faults, [DiskFaults { fault: DiskFault::Medium, count: 1, after: 4 }]);
     }
 
     #[test]

@@ -33,6 +33,16 @@ pub struct Counters {
     pub rx_bytes: u64,
     /// Transfer-page packets that carried them.
     pub rx_packets: u64,
+    /// READ and WRITE requests for disks, all controllers; also those that failed.
+    pub disk_requests: u64,
+    /// Reads that succeeded.
+    pub disk_reads: u64,
+    /// Their bytes.
+    pub disk_read_bytes: u64,
+    /// Writes that succeeded.
+    pub disk_writes: u64,
+    /// Their bytes.
+    pub disk_written_bytes: u64,
     /// Frames dropped because the packet filter was zero.
     pub rx_filtered: u64,
 }

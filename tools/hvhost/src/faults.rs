@@ -11,6 +11,56 @@ pub struct Burst {
     pub after: u64,
 }
 
+/// How a disk request ends instead of well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// SRB status busy, SCSI status BUSY.
+    Busy,
+    /// SRB status aborted.
+    Abort,
+    /// Unit attention: power on or reset.
+    Attention,
+    /// Medium error.
+    Medium,
+    /// SRB status timeout.
+    Timeout,
+    /// SRB status bus reset; every disk has a unit attention then.
+    Reset,
+    /// Half of the data read; nothing written, and half the length said.
+    Short,
+    /// No answer, ever.
+    Lost,
+}
+
+impl DiskFault {
+    /// The fault of this name, as switches call it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "busy" => Self::Busy,
+            "abort" => Self::Abort,
+            "attention" => Self::Attention,
+            "medium" => Self::Medium,
+            "timeout" => Self::Timeout,
+            "reset" => Self::Reset,
+            "short" => Self::Short,
+            "lost" => Self::Lost,
+            _ => return None,
+        })
+    }
+}
+
+/// A run of READs and WRITEs that fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFaults {
+    /// How they end.
+    pub fault: DiskFault,
+    /// Requests in a row.
+    pub count: u64,
+    /// Requests that come first, counted from the start of the machine, all disks together.
+    pub after: u64,
+}
+
 /// Which faults to inject. Times are partition reference time in 100 ns units.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -48,6 +98,16 @@ pub struct Faults {
     pub wrong_indication: bool,
     /// After the NVSP handshake come a VF association and an indirection table, where the version has them.
     pub unsolicited_nvsp: bool,
+    /// No SCSI controller is offered.
+    pub no_disk: bool,
+    /// Time that each READ and WRITE takes.
+    pub disk_delay: u64,
+    /// READs and WRITEs that fail.
+    pub disk_faults: Vec<DiskFaults>,
+    /// VSTOR packets of these operations are never completed.
+    pub ignore_vstor: Vec<u32>,
+    /// After the VSTOR handshake comes an ENUMERATE_BUS.
+    pub unsolicited_vstor: bool,
     /// Refused posts.
     pub post_bursts: Vec<Burst>,
 }
@@ -59,6 +119,14 @@ impl Faults {
             .iter()
             .find(|burst| (burst.after..burst.after + burst.count).contains(&index))
             .map(|b| b.status)
+    }
+
+    /// How READ or WRITE number `index` (from 0) ends, if not well.
+    pub(crate) fn disk_fault(&self, index: u64) -> Option<DiskFault> {
+        self.disk_faults
+            .iter()
+            .find(|faults| (faults.after..faults.after + faults.count).contains(&index))
+            .map(|faults| faults.fault)
     }
 
     /// The link state forced by the changes up to `now`, if any.

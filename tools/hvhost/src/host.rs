@@ -4,6 +4,7 @@ use crate::backend::NetBackend;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::cpuid::{self, CpuidRegs};
+use crate::disk::DiskBackend;
 use crate::hypercall::{self, Call, Hypercall, Refused};
 use crate::memory::GuestMemory;
 use crate::msr::{self, MsrRead, MsrWrite, Registers};
@@ -33,6 +34,11 @@ impl Host {
         let registers = Registers::new(&config);
         let server = Server::new(&config, nics);
         Self { config, registers, server, report: Report::default(), posts: 0 }
+    }
+
+    /// Adds a SCSI controller with these disks as LUNs 0, 1, ... of its target 0. For a machine that has not run yet.
+    pub fn add_scsi_controller(&mut self, disks: Vec<Box<dyn DiskBackend>>) {
+        self.server.add_scsi_controller(disks);
     }
 
     /// Answers CPUID. `native` is what the processor would answer without a hypervisor.

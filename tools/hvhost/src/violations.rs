@@ -113,6 +113,22 @@ pub enum Breach {
         /// What was wrong.
         why: &'static str,
     },
+    /// VSTOR: wrong order, type, length or content.
+    Vstor {
+        /// Channel.
+        relid: u32,
+        /// Operation.
+        operation: u32,
+        /// What was wrong.
+        why: &'static str,
+    },
+    /// The guest wrote to memory that it had lent the host and that the host was still to write.
+    MemoryReused {
+        /// Channel.
+        relid: u32,
+        /// Where that memory starts.
+        gpa: u64,
+    },
     /// A completion that the host did not expect, or with the wrong content.
     Completion {
         /// Channel.
@@ -157,6 +173,10 @@ impl fmt::Display for Breach {
             Self::SharedTwice { gpa } => write!(f, "page {gpa:#x} is still shared with the host and used again"),
             Self::RingCorrupt { relid, why } => write!(f, "channel {relid}: ring corrupt: {why}"),
             Self::Nvsp { relid, message, why } => write!(f, "channel {relid}: NVSP message {message}: {why}"),
+            Self::Vstor { relid, operation, why } => write!(f, "channel {relid}: VSTOR operation {operation}: {why}"),
+            Self::MemoryReused { relid, gpa } => {
+                write!(f, "channel {relid}: memory at {gpa:#x} was used while the host could still write it")
+            }
             Self::Completion { relid, transaction, why } => {
                 write!(f, "channel {relid}: completion of transaction {transaction:#x}: {why}")
             }

@@ -20,6 +20,17 @@ pub struct NetArg {
     pub remote: PathBuf,
 }
 
+/// One disk of a SCSI controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskArg {
+    /// Raw image.
+    pub path: PathBuf,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
+    /// Controller, 0 or 1.
+    pub controller: usize,
+}
+
 /// All arguments.
 #[derive(Debug)]
 pub struct Args {
@@ -29,6 +40,8 @@ pub struct Args {
     pub server: Option<PathBuf>,
     /// Switches of that server.
     pub server_switches: Vec<(String, String)>,
+    /// Disks; the LUNs of a controller in this order.
+    pub disks: Vec<DiskArg>,
     /// Capture file for the frames of all NICs.
     pub pcap: Option<PathBuf>,
     /// How much is logged.
@@ -57,6 +70,7 @@ impl Args {
             nets: Vec::new(),
             server: None,
             server_switches: Vec::new(),
+            disks: Vec::new(),
             pcap: None,
             log_level: Level::Info,
             log_file: None,
@@ -78,6 +92,8 @@ impl Args {
         match key {
             "net" => self.nets.push(net(value)?),
             "server" => self.server = Some(value.into()),
+            "disk" => self.disks.push(disk(value, 0)),
+            "disk2" => self.disks.push(disk(value, 1)),
             "pcap" => self.pcap = Some(value.into()),
             "log" => match value.parse() {
                 Ok(level) => self.log_level = level,
@@ -114,6 +130,11 @@ fn net(value: &str) -> Result<NetArg> {
     }
 }
 
+fn disk(value: &str, controller: usize) -> DiskArg {
+    let (path, read_only) = value.strip_suffix(":ro").map_or((value, false), |path| (path, true));
+    DiskArg { path: path.into(), read_only, controller }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +147,8 @@ mod tests {
                 "net=c:d",
                 "server=/srv",
                 "server.tftp.max-window=4",
+                "disk=/a:b.img",
+                "disk2=c.img:ro",
                 "pcap=/tmp/x.pcap",
                 "log=debug",
                 "log=/tmp/log",
@@ -143,6 +166,8 @@ mod tests {
         assert_eq!(args.nets[0], NetArg { local: "/run/b".into(), remote: "/run/a".into() });
         assert_eq!(args.server, Some("/srv".into()));
         assert_eq!(args.server_switches, [("tftp.max-window".to_owned(), "4".to_owned())]);
+        assert_eq!(args.disks[0], DiskArg { path: "/a:b.img".into(), read_only: false, controller: 0 });
+        assert_eq!(args.disks[1], DiskArg { path: "c.img".into(), read_only: true, controller: 1 });
         assert_eq!(args.pcap, Some("/tmp/x.pcap".into()));
         assert_eq!((args.log_level, args.log_file), (Level::Debug, Some("/tmp/log".into())));
         assert_eq!((args.violations, args.counters), (Some("v".into()), Some("c.json".into())));

@@ -11,6 +11,7 @@ use crate::args::Args;
 use crate::capture::Capture;
 use crate::clock::{Clock, HpetReading, Instant};
 use crate::cpu::{Cpu, Reg};
+use crate::disks;
 use crate::insn::{HYPERCALL_CODE, MAX_LEN, Trap};
 use crate::interrupts::{self, AutoEoi};
 use crate::local_network::LocalNetwork;
@@ -93,13 +94,15 @@ impl Engine {
             }
             None => None,
         };
+        let mut host = Host::new(args.config, nics);
+        disks::attach(&mut host, &args.disks)?;
         Ok(Self {
             pace: Pace::new(args.poll),
             poll_interval: args.poll,
             between_blocks_only: args.icount.is_some(),
             registers: OnceLock::new(),
             machine: Mutex::new(Machine {
-                host: Host::new(args.config, nics),
+                host,
                 network,
                 report,
                 clock: Clock::new(args.icount),

@@ -16,6 +16,8 @@
 //! | `net=LOCAL:REMOTE` | a synthetic NIC; its frames come in on the Unix datagram socket `LOCAL` and go out to `REMOTE`. Repeat for more NICs |
 //! | `server=DIR` | one more NIC, on a network of its own inside the plugin that serves `DIR` by TFTP and HTTP: with `icount` runs repeat |
 //! | `server.KEY=VALUE` | a switch of that network, see the `netserver` crate |
+//! | `disk=FILE`, `disk=FILE:ro` | a raw image as the next LUN of the first synthetic SCSI controller; repeat for more. Written to unless `ro` |
+//! | `disk2=FILE` | likewise on a second controller |
 //! | `pcap=FILE` | capture of all NICs' frames, complete at any time |
 //! | `log=LEVEL` | `off`, `error` (violations), `info` (default), `debug` (hypercalls, MSR writes, interrupts), `trace` |
 //! | `log=FILE` | the log goes there instead of standard error |
@@ -37,7 +39,7 @@
 //! - `insn`: recognises CPUID, RDMSR, WRMSR and the no-op in the hypercall page when QEMU translates a block.
 //! - `traps`, `cpu`: what these mean; `interrupts`, `device`: SINTs as MSIs, and AutoEOI.
 //! - `engine`: owns the host model, is called back by QEMU, polls.
-//! - `nic`, `local_network`, `capture`: the cable; `clock`; `report`: log, violations, counters; `args`.
+//! - `nic`, `local_network`, `capture`: the cable; `disks`; `clock`; `report`: log, violations, counters; `args`.
 //!
 //! # Limits of the plugin API
 //! - An exception can't be raised: where a real host answers with #GP or #UD, a violation is reported, reads give 0 and the guest
@@ -51,6 +53,7 @@ mod capture;
 mod clock;
 mod cpu;
 mod device;
+mod disks;
 mod engine;
 mod insn;
 mod interrupts;

@@ -161,6 +161,11 @@ pub fn counters_json(counters: &Counters, instructions: &[u64], now: u64, violat
         "rx_bytes": counters.rx_bytes,
         "rx_packets": counters.rx_packets,
         "rx_filtered": counters.rx_filtered,
+        "disk_requests": counters.disk_requests,
+        "disk_reads": counters.disk_reads,
+        "disk_read_bytes": counters.disk_read_bytes,
+        "disk_writes": counters.disk_writes,
+        "disk_written_bytes": counters.disk_written_bytes,
     })
 }
 

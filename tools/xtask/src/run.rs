@@ -75,6 +75,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, conflicts_with = "no_hyperv")]
     set: Vec<(String, String)>,
 
+    /// Raw image of a disk on the synthetic SCSI controller; the guest may write to it unless `:ro` follows. May be
+    /// repeated.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_hyperv")]
+    disk: Vec<PathBuf>,
+
     /// An ordinary PC instead of a Hyper-V machine: the ROM must say so and leave.
     #[arg(long)]
     no_hyperv: bool,
@@ -167,9 +172,13 @@ impl RunArgs {
 
     fn machine(&self, lab: &Lab, network: Network) -> Result<Machine> {
         let absolute = |path: &PathBuf| std::path::absolute(path).with_context(|| path.display().to_string());
+        let mut switches: Vec<_> = self.set.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        for disk in &self.disk {
+            switches.push(format!("disk={}", absolute(disk)?.display()));
+        }
         let hyperv = HyperV {
             plugin: lab.plugin.clone(),
-            switches: self.set.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            switches,
             log_level: self.log.to_possible_value().expect("no level is hidden").get_name().to_owned(),
             pcap: self.pcap.as_ref().map(absolute).transpose()?,
         };

@@ -19,19 +19,12 @@ use crate::config::Config;
 use crate::report::Report;
 use crate::violations::Breach;
 use crate::vmbus::device::{Device, Io, Rings, Stop};
-use crate::vmbus::ring::{COMPLETION, IN_BAND};
+use crate::vmbus::replies::Replies;
 use handshake::Setup;
 use oid::Adapter;
 
 /// Frames dropped in one go while nobody listens; policy.
 const MAX_DROPS: usize = 64;
-
-/// A completion that waits for its time and for room in the ring.
-struct Completion {
-    due: u64,
-    transaction: u64,
-    payload: Vec<u8>,
-}
 
 /// One virtual NIC.
 pub(crate) struct NetVsp {
@@ -40,9 +33,8 @@ pub(crate) struct NetVsp {
     setup: Setup,
     initialized: bool,
     filter: u32,
-    completions: VecDeque<Completion>,
-    /// NVSP messages of the host's own that wait for room in the ring.
-    notices: VecDeque<Vec<u8>>,
+    /// NVSP messages for the guest.
+    replies: Replies,
     /// RNDIS requests and indications that wait for a receive buffer.
     control: VecDeque<Vec<u8>>,
     indications: VecDeque<Vec<u8>>,
@@ -68,8 +60,7 @@ impl NetVsp {
             setup: Setup::default(),
             initialized: false,
             filter: 0,
-            completions: VecDeque::new(),
-            notices: VecDeque::new(),
+            replies: Replies::default(),
             control: VecDeque::new(),
             indications: VecDeque::new(),
             link_told: true,
@@ -95,25 +86,6 @@ impl NetVsp {
             ndis6: self.setup.is_ndis6(),
         }
     }
-
-    /// Sends what is due. `false` when the ring is full.
-    fn flush(&mut self, rings: &mut Rings, io: &mut Io<'_>) -> Result<bool, Stop> {
-        while let Some(next) = self.completions.front().filter(|next| next.due <= io.report.now) {
-            if !rings.reserve(io, 0, next.payload.len())? {
-                return Ok(false);
-            }
-            rings.send(io, COMPLETION, false, next.transaction, &[], &next.payload)?;
-            self.completions.pop_front();
-        }
-        while let Some(notice) = self.notices.front() {
-            if !rings.reserve(io, 0, notice.len())? {
-                return Ok(false);
-            }
-            rings.send(io, IN_BAND, false, 0, &[], notice)?;
-            self.notices.pop_front();
-        }
-        Ok(true)
-    }
 }
 
 impl Device for NetVsp {
@@ -121,8 +93,7 @@ impl Device for NetVsp {
         self.setup = Setup::default();
         self.initialized = false;
         self.filter = 0;
-        self.completions.clear();
-        self.notices.clear();
+        self.replies.clear();
         self.control.clear();
         self.indications.clear();
         self.received.clear();
@@ -133,7 +104,7 @@ impl Device for NetVsp {
         if rings.blocked && !woken {
             return Ok(()); // the guest was asked for a signal
         }
-        let mut room = self.flush(rings, io)?;
+        let mut room = self.replies.flush(rings, io)?;
         if woken || self.behind {
             self.behind = !room;
             while room {
@@ -142,7 +113,7 @@ impl Device for NetVsp {
                 if io.config.faults.reply_first {
                     self.serve_control(rings, io)?;
                 }
-                room = self.flush(rings, io)?;
+                room = self.replies.flush(rings, io)?;
                 self.behind = !room;
             }
             rings.commit(io)?;

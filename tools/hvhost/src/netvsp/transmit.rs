@@ -2,10 +2,9 @@
 
 use super::nvsp::{self, field};
 use super::tx::{self, Sent};
-use super::{Completion, NetVsp, rndis};
+use super::{NetVsp, rndis};
 use crate::violations::Breach;
 use crate::vmbus::device::{Io, Stop};
-use crate::vmbus::gpadl::Region;
 use crate::vmbus::ring::{COMPLETION, Packet};
 
 /// Bytes in one message from the guest; policy, far beyond what any guest sends at once.
@@ -34,16 +33,12 @@ impl NetVsp {
             Err(why) => return Err(self.stop(io, kind, why)),
         };
         if packet.completion_requested {
-            self.complete(packet.transaction, reply, io.report.now);
+            self.replies.complete(packet.transaction, reply, io.report.now);
         } else if !reply.is_empty() {
             let why = "sent without asking for its completion";
             io.report.breach(Breach::Nvsp { relid: io.relid, message: kind, why });
         }
         Ok(())
-    }
-
-    fn complete(&mut self, transaction: u64, payload: Vec<u8>, due: u64) {
-        self.completions.push_back(Completion { due, transaction, payload });
     }
 
     fn stop(&self, io: &mut Io<'_>, message: u32, why: &'static str) -> Stop {
@@ -76,7 +71,9 @@ impl NetVsp {
     /// SEND_RNDIS_PKT: channel type @4, send section @8, size in it @12.
     fn rndis(&mut self, packet: Packet, io: &mut Io<'_>) -> Result<(), Stop> {
         match self.setup.finish() {
-            Ok(first) if first && io.config.faults.unsolicited_nvsp => self.notices.extend(self.setup.unsolicited()),
+            Ok(first) if first && io.config.faults.unsolicited_nvsp => {
+                self.setup.unsolicited().into_iter().for_each(|message| self.replies.notify(message));
+            }
             Ok(_) => {}
             Err(why) => return Err(self.stop(io, nvsp::SEND_RNDIS_PKT, why)),
         }
@@ -103,7 +100,7 @@ impl NetVsp {
         if packet.completion_requested {
             let reply = nvsp::message(self.setup.version(), nvsp::SEND_RNDIS_PKT_COMPLETE, &[status]);
             let delay = if is_frame { io.config.faults.tx_completion_delay } else { 0 };
-            self.complete(packet.transaction, reply, io.report.now + delay);
+            self.replies.complete(packet.transaction, reply, io.report.now + delay);
         } else {
             let why = "sent without asking for its completion";
             io.report.breach(Breach::Nvsp { relid: io.relid, message: nvsp::SEND_RNDIS_PKT, why });
@@ -157,15 +154,11 @@ impl NetVsp {
 /// Appends what the packet's ranges describe.
 fn gather(packet: &Packet, sent: &mut Sent, io: &mut Io<'_>) -> Result<(), (u32, &'static str)> {
     for range in &packet.ranges {
-        let (at, len) = (sent.bytes.len(), range.len as usize);
-        if at + len > MAX_SENT {
+        let len = range.len as usize;
+        if sent.bytes.len() + len > MAX_SENT {
             return Err((0, "more data than any message has"));
         }
-        sent.bytes.resize(at + len, 0);
-        let region = Region::new(&range.pfns, io.mem);
-        if !region.is_some_and(|region| region.read(io.mem, range.offset as usize, &mut sent.bytes[at..])) {
-            return Err((0, "a range is not in RAM"));
-        }
+        sent.bytes.extend(range.read(len, io.mem).ok_or((0, "a range is not in RAM"))?);
         sent.range_ends.push(sent.bytes.len());
     }
     Ok(())

@@ -55,9 +55,17 @@ pub(crate) enum State {
     },
 }
 
+/// What is behind a channel, as far as switches tell devices apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nic,
+    ScsiController,
+    Other,
+}
+
 pub(crate) struct Channel {
     pub offer: Offer,
-    pub is_nic: bool,
+    pub kind: Kind,
     pub relid: u32,
     pub state: State,
     pub device: Box<dyn Device>,
@@ -66,8 +74,8 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub fn new(offer: Offer, is_nic: bool, device: Box<dyn Device>) -> Self {
-        Self { offer, is_nic, relid: 0, state: State::Released, device, poisoned: false }
+    pub fn new(offer: Offer, kind: Kind, device: Box<dyn Device>) -> Self {
+        Self { offer, kind, relid: 0, state: State::Released, device, poisoned: false }
     }
 
     /// Opens the channel.

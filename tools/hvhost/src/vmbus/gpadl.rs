@@ -29,6 +29,24 @@ pub(crate) struct Range {
     pub pfns: Vec<u64>,
 }
 
+impl Range {
+    /// Address of the first byte.
+    pub fn start(&self) -> u64 {
+        self.pfns.first().map_or(0, |pfn| pfn.wrapping_mul(PAGE_SIZE as u64)) + u64::from(self.offset)
+    }
+
+    /// The first `len` bytes, of which there are no more than [`len`](Self::len); `None` when they are not in RAM.
+    pub fn read(&self, len: usize, mem: &dyn GuestMemory) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        Region::new(&self.pfns, mem)?.read(mem, self.offset as usize, &mut bytes).then_some(bytes)
+    }
+
+    /// Writes the first bytes; as [`read`](Self::read).
+    pub fn write(&self, from: &[u8], mem: &mut dyn GuestMemory) -> Option<()> {
+        Region::new(&self.pfns, mem)?.write(mem, self.offset as usize, from).then_some(())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Gpadl {
     pub stage: Stage,

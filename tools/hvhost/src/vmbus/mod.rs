@@ -6,6 +6,7 @@ pub(crate) mod gpadl;
 mod guid;
 mod messages;
 pub(crate) mod offers;
+pub(crate) mod replies;
 mod requests;
 pub(crate) mod ring;
 mod server;

@@ -18,6 +18,8 @@ const PIPE_MESSAGE_MODE: u32 = 4;
 
 const NETWORK: Guid = Guid(0xf861_5163, 0xdf3e, 0x46c5, [0x91, 0x3f, 0xf2, 0xd2, 0xf9, 0x65, 0xed, 0x0e]);
 
+const SCSI: Guid = Guid(0xba61_63d9, 0x04a1, 0x4d29, [0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f]);
+
 /// Class and instance of the devices that every machine has besides.
 const INTEGRATION: [(Guid, Guid); 5] = [
     (
@@ -47,6 +49,16 @@ pub(crate) fn nic(index: u32) -> Offer {
     Offer {
         class: NETWORK,
         instance: Guid(0x4e1c_0001 + index, 0x5a9f, 0x4f0d, [0x8b, 0x12, 0x6c, 0x2e, 0x30, 0x91, 0x7d, 0x55]),
+        flags: ENUMERATE_DEVICE_INTERFACE,
+        pipe_type: 0,
+    }
+}
+
+/// The SCSI controller number `index`.
+pub(crate) fn scsi_controller(index: u32) -> Offer {
+    Offer {
+        class: SCSI,
+        instance: Guid(0xf8b3_781a + index, 0x1e82, 0x4818, [0xa1, 0xc3, 0x63, 0xd8, 0x06, 0xec, 0x15, 0xbb]),
         flags: ENUMERATE_DEVICE_INTERFACE,
         pipe_type: 0,
     }

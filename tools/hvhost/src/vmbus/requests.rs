@@ -1,6 +1,6 @@
 //! The requests of a connected guest: offers, channels and GPADLs.
 
-use super::channel::State as ChannelState;
+use super::channel::{Kind, State as ChannelState};
 use super::gpadl::{GpadlKey, Progress, Stage};
 use super::messages::{self as msg, FromGuest, Open};
 use super::server::{CHANNEL_CONNECTION, Context, Server, State};
@@ -67,7 +67,11 @@ impl Server {
         let (version, vp) = (connection.version, connection.vp);
         for index in 0..self.channels.len() {
             let channel = &self.channels[index];
-            let absent = channel.is_nic && cx.config.faults.no_nic;
+            let absent = match channel.kind {
+                Kind::Nic => cx.config.faults.no_nic,
+                Kind::ScsiController => cx.config.faults.no_disk,
+                Kind::Other => false,
+            };
             if absent || !matches!(channel.state, ChannelState::Released) {
                 continue;
             }
@@ -252,7 +256,7 @@ impl Server {
         cx.report.log("NICs rescinded, as configured".into());
         for index in 0..self.channels.len() {
             let channel = &mut self.channels[index];
-            if !channel.is_nic {
+            if channel.kind != Kind::Nic {
                 continue;
             }
             if channel.relid == 0 {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::channel::{Channel, State as ChannelState};
+use super::channel::{Channel, Kind, State as ChannelState};
 use super::device::Inert;
 use super::gpadl::Gpadls;
 use super::messages::{self as msg, Contact, FromGuest};
@@ -13,10 +13,12 @@ use super::offers;
 use crate::backend::NetBackend;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::disk::DiskBackend;
 use crate::hypercall::{INVALID_CONNECTION_ID, Refused, SUCCESS};
 use crate::memory::GuestMemory;
 use crate::netvsp::NetVsp;
 use crate::report::Report;
+use crate::storvsp::StorVsp;
 use crate::synic::{Message, Synic, VMBUS_SINT};
 use crate::violations::Breach;
 
@@ -93,15 +95,13 @@ impl Server {
         let mut channels: Vec<Channel> = (0..)
             .zip(nics)
             .map(|(index, backend)| {
-                Channel::new(offers::nic(index), true, Box::new(NetVsp::new(config, index, backend)))
+                Channel::new(offers::nic(index), Kind::Nic, Box::new(NetVsp::new(config, index, backend)))
             })
             .collect();
         if config.other_offers {
-            channels.extend(offers::integration().map(|offer| Channel::new(offer, false, Box::new(Inert))));
+            channels.extend(offers::integration().map(|offer| Channel::new(offer, Kind::Other, Box::new(Inert))));
         }
-        // Channel ids are given in this order: class, then instance.
-        channels.sort_by_key(|channel| channel.offer);
-        Self {
+        let mut server = Self {
             state: State::Disconnected,
             channels,
             gpadls: Gpadls::default(),
@@ -111,7 +111,23 @@ impl Server {
             ghosts_offered: 0,
             connections: 0,
             rescinded: false,
-        }
+        };
+        server.sort_channels();
+        server
+    }
+
+    /// Adds a SCSI controller, before the guest runs.
+    pub fn add_scsi_controller(&mut self, disks: Vec<Box<dyn DiskBackend>>) {
+        let is_controller = |channel: &&Channel| channel.kind == Kind::ScsiController;
+        let index = self.channels.iter().filter(is_controller).count() as u32;
+        let device = Box::new(StorVsp::new(index, disks));
+        self.channels.push(Channel::new(offers::scsi_controller(index), Kind::ScsiController, device));
+        self.sort_channels();
+    }
+
+    /// Channel ids are given in this order: class, then instance.
+    fn sort_channels(&mut self) {
+        self.channels.sort_by_key(|channel| channel.offer);
     }
 
     /// Whether messages of the guest wait to be served.

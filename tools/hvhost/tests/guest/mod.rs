@@ -61,6 +61,8 @@ pub struct Guest {
     ring_in: u32,
     ring_out: u32,
     pub data_size: u32,
+    /// The open channel.
+    channel: u32,
 }
 
 pub fn u32s(fields: &[u32]) -> Vec<u8> {
@@ -79,7 +81,16 @@ impl Guest {
         }
         let net = Net::default();
         let host = Host::new(config, vec![Box::new(net.clone())]);
-        Self { host, mem: FlatMemory::new(4 << 20), net, now: 0, ring_in: 0, ring_out: 0, data_size: 4096 }
+        Self {
+            host,
+            mem: FlatMemory::new(4 << 20),
+            net,
+            now: 0,
+            ring_in: 0,
+            ring_out: 0,
+            data_size: 4096,
+            channel: NIC,
+        }
     }
 
     /// As `new`, with SynIC and hypercall page set up and SINT2 polled.
@@ -205,7 +216,7 @@ impl Guest {
     pub fn open(&mut self, relid: u32, gpadl: u32) -> u32 {
         self.put(RINGS, &[0; 4 * 4096]);
         self.put(RINGS + 64, &[1]); // we honour the pending send size
-        (self.ring_in, self.ring_out) = (0, 0);
+        (self.ring_in, self.ring_out, self.channel) = (0, 0, relid);
         let mut open = u32s(&[5, 0, relid, 0xabcd, gpadl, 0, 2]);
         open.resize(148, 0);
         self.post(1, &open);
@@ -239,7 +250,7 @@ impl Guest {
     /// Sends a packet and signals if that is due.
     pub fn send(&mut self, kind: u16, flags: u16, transaction: u64, extra: &[u8], payload: &[u8]) {
         if self.send_packet(kind, flags, transaction, extra, payload) {
-            assert_eq!(self.signal(0x2000 + NIC), 0);
+            assert_eq!(self.signal(0x2000 + self.channel), 0);
         } else {
             self.host.poll(&mut self.mem);
         }
