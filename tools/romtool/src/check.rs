@@ -56,9 +56,8 @@ pub fn rom(rom: &[u8]) -> Result<Summary> {
     };
 
     let table = Table::find(rom)?;
-    let settings =
-        rom.get(table.settings..table.settings + settings::SIZE).context("the settings lie outside the ROM")?;
-    let packed = rom.get(table.packed_size..table.packed_size + 4).context("the table is cut off")?;
+    let settings = &rom[table.settings..table.settings + settings::SIZE];
+    let packed = &rom[table.packed_size..table.packed_size + 4];
     Ok(Summary {
         size: rom.len(),
         packed_size: usize::try_from(u32::from_le_bytes([packed[0], packed[1], packed[2], packed[3]]))?,

@@ -1,6 +1,8 @@
 //! Where things are in an option ROM (PnP BIOS 1.0a; PCI Firmware 3.0; asm/rom_header.s). Integers are little-endian.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+use crate::settings;
 
 /// A ROM's length counts in blocks of this many bytes.
 pub const BLOCK: usize = 512;
@@ -38,15 +40,26 @@ impl Table {
     /// Finds the table.
     ///
     /// # Errors
-    /// If there is none of this version.
+    /// If there is none of this version, or it speaks of what lies outside the ROM.
     pub fn find(rom: &[u8]) -> Result<Self> {
         let at = rom
             .windows(Self::MAGIC.len())
             .position(|window| window == Self::MAGIC)
             .context("no hvpxe table of version 2: not an hvpxe ROM, or one of another version")?;
         let fields = at + Self::MAGIC.len();
-        let word = |index: usize| read_u16(rom, fields + 2 * index).map(usize::from);
-        Ok(Self { checksum: word(0)?, pcir_blocks: word(1)?, pnp: word(2)?, settings: word(3)?, packed_size: word(4)? })
+        // What is patched or read must be there, also when the table is damaged.
+        let offset = |index: usize, length: usize| -> Result<usize> {
+            let offset = usize::from(read_u16(rom, fields + 2 * index)?);
+            ensure!(offset + length <= rom.len(), "the hvpxe table speaks of offset {offset:#x}, outside the ROM");
+            Ok(offset)
+        };
+        Ok(Self {
+            checksum: offset(0, 1)?,
+            pcir_blocks: offset(1, 2)?,
+            pnp: offset(2, PNP_LEN)?,
+            settings: offset(3, settings::SIZE)?,
+            packed_size: offset(4, 4)?,
+        })
     }
 }
 

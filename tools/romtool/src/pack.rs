@@ -49,11 +49,8 @@ pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
 /// If it is no ROM of ours.
 pub fn configure(rom: &mut [u8], settings: Settings) -> Result<()> {
     let table = Table::find(rom)?;
-    rom.get_mut(table.settings..table.settings + settings::SIZE)
-        .context("the settings lie outside the ROM")?
-        .copy_from_slice(&settings.to_bytes());
-    let pnp = table.pnp..table.pnp + header::PNP_LEN;
-    balance(rom.get_mut(pnp).context("the PnP header lies outside the ROM")?, header::PNP_CHECKSUM);
+    rom[table.settings..table.settings + settings::SIZE].copy_from_slice(&settings.to_bytes());
+    balance(&mut rom[table.pnp..table.pnp + header::PNP_LEN], header::PNP_CHECKSUM);
     balance(rom, table.checksum);
     Ok(())
 }
