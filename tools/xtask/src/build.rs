@@ -33,7 +33,11 @@ pub struct Products {
 /// # Errors
 /// When `rust-src` can't be brought, a compiler says no, or the ROM is too large.
 pub fn all(workspace: &Workspace) -> Result<Products> {
-    let (elf, rom) = core_and_rom(workspace)?;
+    let (elf, packed) = core_and_rom(workspace)?;
+    // A copy: who changes settings in it doesn't change what is built from now on.
+    let rom = workspace.root.join("dist/hvpxe.rom");
+    fs::create_dir_all(workspace.root.join("dist"))?;
+    fs::copy(&packed, &rom).with_context(|| format!("can't write {}", rom.display()))?;
     Ok(Products { elf, rom, plugin: plugin(workspace)? })
 }
 
@@ -80,7 +84,7 @@ fn elf(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Packs the core into a ROM, unless that has been done with this very core.
 fn packed(workspace: &Workspace, elf: &Path) -> Result<PathBuf> {
-    let rom = workspace.root.join("dist/hvpxe.rom");
+    let rom = workspace.target().join("rom/hvpxe.rom");
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     // The packer is part of this program: a newer one packs anew.
     let sources = [changed(elf), std::env::current_exe().ok().and_then(|program| changed(&program))];
@@ -90,7 +94,6 @@ fn packed(workspace: &Workspace, elf: &Path) -> Result<PathBuf> {
     let step = Step::start("Packing the ROM");
     let bytes = romtool::pack::rom(&read(elf)?, Settings::default())?;
     romtool::check::rom(&bytes).context("the ROM just packed is not one that a BIOS takes")?;
-    fs::create_dir_all(workspace.root.join("dist"))?;
     fs::write(&rom, &bytes).with_context(|| format!("can't write {}", rom.display()))?;
     step.done(&format!("{} bytes", bytes.len()));
     Ok(rom)

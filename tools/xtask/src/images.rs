@@ -17,6 +17,14 @@ use crate::workspace::Workspace;
 /// Name of the file with the checksums, as `sha256sum --check` takes it.
 const SUMS: &str = "SHA256SUMS";
 
+/// How to build them.
+#[derive(Args)]
+pub struct ImagesArgs {
+    /// Setting of all images, as for `configure`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
 /// What to look into.
 #[derive(Args)]
 pub struct InspectArgs {
@@ -48,13 +56,15 @@ pub fn build_one(medium: Medium, elf: &Path, rom: &Path) -> Result<Vec<u8>> {
 /// Builds all images, and writes them and their checksums to `dist/`.
 ///
 /// # Errors
-/// When the build fails, or `dist/` can't be written.
-pub fn run(workspace: &Workspace) -> Result<()> {
+/// When the build fails, there is no such setting, or `dist/` can't be written.
+pub fn run(workspace: &Workspace, args: &ImagesArgs) -> Result<()> {
     let (elf, rom) = build::core_and_rom(workspace)?;
     let dist = workspace.root.join("dist");
+    fs::create_dir_all(&dist).with_context(|| format!("can't create {}", dist.display()))?;
     let mut sums = String::new();
     for medium in Medium::ALL {
-        let image = build_one(medium, &elf, &rom)?;
+        let mut image = build_one(medium, &elf, &rom)?;
+        inspect::configure(&mut image, &args.settings)?;
         let path = dist.join(medium.file_name());
         write(&path, &image)?;
         writeln!(sums, "{}  {}", hexadecimal(&Sha256::digest(&image)), medium.file_name())?;

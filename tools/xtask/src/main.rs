@@ -53,7 +53,7 @@ enum Command {
     ///
     /// The same sources give the same bytes.
     #[command(verbatim_doc_comment)]
-    Images,
+    Images(images::ImagesArgs),
     /// Show what is in an image of any kind, and check it: signatures, checksums, headers, settings.
     Inspect(images::InspectArgs),
     /// Change settings in a finished image of any kind.
@@ -104,7 +104,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run(&workspace, args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Lint => lint::run(&workspace),
-        Command::Images => images::run(&workspace),
+        Command::Images(args) => images::run(&workspace, &args),
         Command::Inspect(args) => images::inspect(&args),
         Command::Configure(args) => images::configure(&args),
         Command::Build => build::report(&build::all(&workspace)?),
