@@ -14,6 +14,7 @@ pub mod netvsc;
 pub mod nic;
 pub mod owner;
 pub mod pxe;
+pub mod settings;
 pub mod time;
 pub mod vmbus;
 pub mod wire;

@@ -43,7 +43,7 @@ core::arch::global_asm!(
     OLD_INT19 = const layout::OLD_INT19,
     HIDDEN = const layout::HIDDEN,
     SETTINGS = const layout::SETTINGS,
-    SETTINGS_SIZE = const super::resident::SETTINGS_SIZE,
+    SETTINGS_SIZE = const crate::settings::SIZE,
     BIOS = const layout::BIOS,
     BIOS_EAX = const layout::BIOS_EAX,
     BIOS_EBX = const layout::BIOS_EBX,

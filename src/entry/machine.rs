@@ -6,6 +6,7 @@ use crate::arch::cpu;
 use crate::hv::Hypervisor;
 use crate::log;
 use crate::machine::{Key, Machine, ResidentLayout};
+use crate::settings::Setting;
 use crate::time::Ticks100ns;
 
 /// BDA, base memory in KiB.
@@ -30,7 +31,7 @@ impl Machine for Rom {
     }
 
     fn note(&self, text: &str) {
-        if settings::quiet() {
+        if settings::get(Setting::Quiet) {
             log::text(text);
         } else {
             self.print(text);

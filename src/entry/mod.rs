@@ -8,6 +8,7 @@
 mod assembly;
 mod bios;
 mod exception;
+mod fw_cfg;
 mod hooks;
 mod hypervisor;
 mod machine;
@@ -17,10 +18,12 @@ mod settings;
 mod smbios;
 
 use crate::log;
+use crate::machine::Machine;
 use crate::mem::SegOff;
 use crate::mem::single::Single;
 use crate::owner::NetDevice;
 use crate::pxe::{Api, BootOutcome, Residency, State, Then};
+use crate::settings::Setting;
 
 use resident::{Exchange, Function, Resident};
 
@@ -60,6 +63,10 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
 
 fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom>) -> u16 {
     match function {
+        Function::Boot | Function::Probe if !settings::get(Setting::Enabled) => {
+            Rom(()).print("hvpxe is switched off by QEMU's settings.\n");
+            leave(Residency::Free)
+        }
         Function::Boot => match services.boot() {
             BootOutcome::StartNbp => resident::RESULT_START_NBP,
             BootOutcome::ReturnToBios => leave(Residency::Free),

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use static_assertions::const_assert_eq;
 
 use crate::machine::ResidentLayout;
+use crate::settings;
 
 /// `exchange.result`: return to the caller.
 pub const RESULT_DONE: u16 = 0;
@@ -19,9 +20,6 @@ pub const RESULT_FAILED: u16 = 2;
 pub const VECTOR_PRINT: u16 = 0x100;
 /// Length of the text buffer with its terminating zero, in bytes (policy: longer texts go in pieces).
 pub const TEXT_SIZE: usize = 128;
-
-/// Length of the settings in bytes.
-pub const SETTINGS_SIZE: usize = 8;
 
 /// What real mode asks for, in `exchange.function`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +93,7 @@ pub struct Exchange {
     /// Registers of a BIOS call.
     pub bios: BiosRegisters,
     /// The settings of the image, as asm/rom_header.s lays them out.
-    pub settings: [u8; SETTINGS_SIZE],
+    pub settings: settings::Table,
 }
 
 // Where asm/resident.s puts things: addresses of these symbols are offsets in the resident segment.

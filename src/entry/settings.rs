@@ -1,32 +1,27 @@
-//! The settings of the image, of which the resident block has a copy (asm/rom_header.s, `rom_settings`).
+//! The settings of the image, of which the resident block has a copy, and what QEMU's user changes in them.
 
-use static_assertions::const_assert;
-
-use super::memory;
-use super::resident::{Resident, SETTINGS_SIZE};
+use super::resident::Resident;
+use super::{fw_cfg, memory};
 use crate::arch::serial;
-
-/// Offsets in the table: a byte each, 0 off, 1 on.
-const QUIET: usize = 3;
-const SERIAL_LOG: usize = 4;
-const_assert!(SERIAL_LOG < SETTINGS_SIZE);
+use crate::settings::{Setting, change, is_on};
 
 /// BDA, port addresses of COM1 to COM4; 0: there is none.
 const BDA_COM1: u32 = 0x400;
 
-/// True when the screen is for errors, menus and prompts only.
-pub fn quiet() -> bool {
-    is_on(QUIET)
-}
-
-/// Opens what the settings ask for, at the start of a boot attempt.
+/// Collects the settings and opens what they ask for, at the start of a boot attempt.
 pub fn apply() {
+    if let Some(text) = fw_cfg::settings() {
+        let mut table = Resident::read(|exchange| exchange.settings);
+        change(&mut table, &text);
+        Resident::update(|exchange| exchange.settings = table);
+    }
     let com1 = memory::read_low(BDA_COM1) as u16;
-    if is_on(SERIAL_LOG) && com1 != 0 {
+    if get(Setting::SerialLog) && com1 != 0 {
         serial::open(com1);
     }
 }
 
-fn is_on(setting: usize) -> bool {
-    Resident::read(|exchange| exchange.settings[setting]) != 0
+/// Looks a setting up.
+pub fn get(setting: Setting) -> bool {
+    Resident::read(|exchange| is_on(&exchange.settings, setting))
 }

@@ -1,4 +1,4 @@
-//! The system UUID from the SMBIOS tables.
+//! Who the system is, from the SMBIOS tables: UUID and manufacturer.
 //!
 //! Source: DMTF DSP0134 (SMBIOS), "Accessing SMBIOS information" and "System Information (Type 1)".
 
@@ -14,8 +14,52 @@ const END_OF_TABLE: u8 = 127;
 const UUID_OFFSET: u32 = 8;
 const LENGTH_WITH_UUID: u8 = 0x19;
 
+/// Offset of the number of the manufacturer's string.
+const MANUFACTURER_OFFSET: u32 = 4;
+/// Longest name of a manufacturer that [`system_is_made_by`] compares, with its end (policy).
+const MAX_NAME: usize = 16;
+
+/// A structure in the table.
+struct Structure {
+    /// Its address.
+    at: u32,
+    /// Length of its fixed part; the strings follow.
+    length: u8,
+    /// End of the table.
+    end: u32,
+}
+
 /// The UUID in the byte order of the table; `None` when there is none, or it says "not set" (all zero or all ones).
 pub fn system_uuid() -> Option<[u8; 16]> {
+    let system = system_information().filter(|system| system.length >= LENGTH_WITH_UUID)?;
+    let mut uuid = [0; 16];
+    memory::read_firmware(system.at + UUID_OFFSET, &mut uuid);
+    (uuid != [0; 16] && uuid != [0xff; 16]).then_some(uuid)
+}
+
+/// True when the machine's manufacturer has exactly this name.
+pub fn system_is_made_by(name: &[u8]) -> bool {
+    let Some(Structure { at, length, end }) = system_information() else { return false };
+    let mut number = [0];
+    memory::read_firmware(at + MANUFACTURER_OFFSET, &mut number);
+    let mut string = at + u32::from(length);
+    for _ in 1..number[0] {
+        let mut byte = [1];
+        while byte != [0] && string < end {
+            memory::read_firmware(string, &mut byte);
+            string += 1;
+        }
+    }
+    let mut found = [0; MAX_NAME];
+    if number[0] == 0 || end.saturating_sub(string) < found.len() as u32 {
+        return false;
+    }
+    memory::read_firmware(string, &mut found);
+    found.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
+}
+
+/// The type 1 structure.
+fn system_information() -> Option<Structure> {
     let (start, end) = table()?;
     let mut at = start;
     for _ in 0..MAX_STRUCTURES {
@@ -28,10 +72,8 @@ pub fn system_uuid() -> Option<[u8; 16]> {
         if kind == END_OF_TABLE || length < 4 || end - at < length.into() {
             return None;
         }
-        if kind == SYSTEM_INFORMATION && length >= LENGTH_WITH_UUID {
-            let mut uuid = [0; 16];
-            memory::read_firmware(at + UUID_OFFSET, &mut uuid);
-            return (uuid != [0; 16] && uuid != [0xff; 16]).then_some(uuid);
+        if kind == SYSTEM_INFORMATION && u32::from(length) > MANUFACTURER_OFFSET {
+            return Some(Structure { at, length, end });
         }
         at = end_of_strings(at + u32::from(length), end)?;
     }

@@ -80,6 +80,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "no_hyperv")]
     disk: Vec<PathBuf>,
 
+    /// Setting for the ROM, over its own, for example `quiet=on`; may be repeated. `cargo xtask configure --help` lists
+    /// them.
+    #[arg(long = "setting", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
     /// An ordinary PC instead of a Hyper-V machine: the ROM must say so and leave.
     #[arg(long)]
     no_hyperv: bool,
@@ -191,6 +196,7 @@ impl RunArgs {
             kernel: None,
             drives: Vec::new(),
             other_nic: None,
+            settings: self.settings.clone(),
             hyperv: (!self.no_hyperv).then_some(hyperv),
             network,
             display: None,

@@ -33,6 +33,11 @@ pub const TESTS: &[BootTest] = &[
         run: settings_quiet,
     },
     BootTest { name: "settings-serial-log", about: "serial-log=on: the log is on COM1", run: settings_serial_log },
+    BootTest {
+        name: "settings-fw-cfg",
+        about: "settings by QEMU's fw_cfg go over those of the ROM",
+        run: settings_fw_cfg,
+    },
 ];
 
 /// What the ROM says on an ordinary PC, on a Hyper-V machine without a NIC, and when it is switched off.
@@ -192,6 +197,14 @@ fn settings_serial_log(bench: &Bench) -> Result<()> {
         ensure!(report.console.contains(line), "`{line}` of the log is not on COM1:\n{}", report.console);
     }
     ensure!(report.log.contains("hvpxe: "), "the log is empty:\n{}", report.log);
+    Ok(())
+}
+
+fn settings_fw_cfg(bench: &Bench) -> Result<()> {
+    let mut machine = bench.machine_with_disk(bench.slirp("", None), &[])?;
+    machine.settings = vec!["serial-log=on".to_owned(), "enabled=off".to_owned()];
+    let report = bench.falls_through(&machine, &[SWITCHED_OFF], BOOT)?;
+    ensure!(report.console.contains("hvpxe: core at"), "the log is not on COM1:\n{}", report.console);
     Ok(())
 }
 

@@ -101,6 +101,7 @@ impl Bench {
             kernel: None,
             drives: Vec::new(),
             other_nic: None,
+            settings: Vec::new(),
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),

@@ -47,6 +47,8 @@ pub struct Machine {
     pub drives: Vec<Drive>,
     /// Another NIC to boot from, before all drives.
     pub other_nic: Option<OtherNic>,
+    /// Settings for hvpxe, over those of its image: `key=value`, each `on` or `off`.
+    pub settings: Vec<String>,
     /// `None`: an ordinary PC.
     pub hyperv: Option<HyperV>,
     /// What the NIC is connected to.
@@ -143,6 +145,10 @@ impl Machine {
         if let Some(kernel) = &self.kernel {
             command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
         }
+        if !self.settings.is_empty() {
+            let settings = self.settings.join(" ").replace(',', ",,");
+            command.arg("-fw_cfg").arg(format!("name=opt/hvpxe/settings,string={settings}"));
+        }
         if let Some(nic) = &self.other_nic {
             nic.add(command);
         }
@@ -206,6 +212,7 @@ mod tests {
             kernel: None,
             drives: Vec::new(),
             other_nic: None,
+            settings: Vec::new(),
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,
