@@ -128,6 +128,7 @@ int15_88:
         movw    %bx, %ax
 1:      popl    %ebx
         clc
+        jmp     iret_with_carry
 
 /*
  * int18_hook, int19_hook: a boot program gives up without returning (PXELINUX's "localboot -1"; DOS programs that start the
