@@ -1,0 +1,52 @@
+/* Exceptions in 64-bit mode: a fault of the program itself, or of the stack's code that it runs into. Reported, then the end. */
+        .section .real, "awx"
+        .code64
+
+        .set    EXCEPTIONS, 32
+        .set    STUB_SIZE, 16
+        .balign 16
+exception_stubs:
+        .set    vector, 0
+        .rept   EXCEPTIONS
+        .balign STUB_SIZE
+        .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
+        .else
+        pushq   $0
+        .endif
+        pushq   $vector
+        jmp     exception_common
+        .set    vector, vector + 1
+        .endr
+
+exception_common:
+        movq    (%rsp), %rdi            /* vector */
+        movq    16(%rsp), %rsi          /* rip */
+        andq    $~15, %rsp
+        call    nbp_exception
+1:      cli
+        hlt
+        jmp     1b
+
+/* fill_idt: writes the gates; offsets are below 64 KiB. */
+fill_idt:
+        movl    $exception_stubs, %eax
+        movl    $long_idt, %edi
+        movl    $EXCEPTIONS, %ecx
+1:      movw    %ax, (%rdi)
+        movw    $0x08, 2(%rdi)
+        movw    $0x8e00, 4(%rdi)
+        addl    $STUB_SIZE, %eax
+        addl    $16, %edi
+        decl    %ecx
+        jnz     1b
+        ret
+
+        .balign 8
+long_idtr:
+        .word   EXCEPTIONS * 16 - 1
+        .quad   long_idt
+
+        .section .bss
+        .balign 16
+long_idt:
+        .skip   32 * 16
