@@ -233,8 +233,17 @@ fn read_by_handle(stack: &mut Stack, handle: u16) -> Outcome {
     }
 }
 
-/// Whether the stack still reads a file: what other groups end with.
+/// Whether the stack still reads a file: what other groups end with. UNDI is closed and UDP opened before: some stacks give
+/// what is received to UNDI's client as long as it has not closed, and open the card for UDP alone.
 pub fn still_reads(stack: &mut Stack) -> Outcome {
+    stack.simple(op::UNDI_CLOSE);
+    stack.udp_open();
+    stack.simple(op::UDP_CLOSE);
+    reads(stack)
+}
+
+/// READ_FILE, in whatever state the stack is.
+pub fn reads(stack: &mut Stack) -> Outcome {
     memory::fill(DATA, files::ODD.len, 0);
     stack.tftp_read_file(ODD.name, DATA, 0x8000).0.ok("READ_FILE")?;
     ensure!(holds(DATA, &ODD), "the file is wrong");

@@ -21,7 +21,7 @@ pub const CHECKS: &[Check] = &[
     Check::new("07.9", "length 1515: status 6C", too_long),
     Check::new("07.10", "more than 8 blocks is refused", too_many_blocks),
     Check::new("07.11", "the data may change as soon as the call returns", reused),
-    Check::new("07.12", "without OPEN", without_open),
+    Check::new("07.12", "after CLOSE, without OPEN", without_open),
     Check::new("07.13", "a TBD without blocks at the end of a segment", tbd_at_end),
     Check::new("07.14", "10,000 frames without one ISR call", many),
 ];

@@ -1,7 +1,7 @@
 //! 06: UNDI's life cycle, queries and settings.
 
 use super::Check;
-use super::tftp::still_reads;
+use super::tftp::{reads, still_reads};
 use crate::machine::arena::DATA;
 use crate::machine::thunk::SegOff;
 use crate::pxe::frames::arp_request;
@@ -15,7 +15,9 @@ pub const CHECKS: &[Check] = &[
     Check::new("06.3", "OPEN twice, CLOSE twice", open_close_twice),
     Check::new("06.4", "STARTUP and INITIALIZE again while open", initialise_again),
     Check::new("06.5", "SHUTDOWN twice, STARTUP, INITIALIZE, OPEN", restart),
-    Check::new("06.6", "a file is read after CLOSE, and after SHUTDOWN to OPEN", reads_after),
+    Check::new("06.6", "a file is read after CLOSE, SHUTDOWN, OPEN and UDP_OPEN", reads_after),
+    Check::new("06.20", "READ_FILE right after UNDI_CLOSE: the card opens by itself", reads_closed),
+    Check::new("06.21", "READ_FILE while UNDI is open", reads_open),
     Check::new("06.7", "START_UNDI on a running stack changes nothing", start_undi),
     Check::new("06.8", "RESET_ADAPTER, and a frame comes back", reset),
     Check::new("06.9", "GET_INFORMATION: MTU 1500, Ethernet, buffers, both addresses", information),
@@ -95,6 +97,16 @@ fn reads_after(stack: &mut Stack) -> Outcome {
     still_reads(stack)?;
     restart(stack)?;
     still_reads(stack)
+}
+
+fn reads_closed(stack: &mut Stack) -> Outcome {
+    stack.simple(op::UNDI_CLOSE).ok("CLOSE")?;
+    reads(stack)
+}
+
+fn reads_open(stack: &mut Stack) -> Outcome {
+    stack.open(3).ok("OPEN")?;
+    reads(stack)
 }
 
 fn start_undi(stack: &mut Stack) -> Outcome {

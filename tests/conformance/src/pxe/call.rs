@@ -175,9 +175,9 @@ impl Stack {
     }
 
     /// A call with any pointer as the block, which may be none; nothing is written or read there.
-    pub fn call_raw(&mut self, function: u16, block_at: SegOff, entry: Entry) -> u16 {
+    pub fn call_raw(&mut self, function: u16, block_at: SegOff, entry: Entry, eflags: u32) -> u16 {
         self.calls += 1;
-        let orders = self.orders(function, &CallOptions { entry, block_at, ..CallOptions::default() });
+        let orders = self.orders(function, &CallOptions { entry, block_at, eflags, ..CallOptions::default() });
         thunk::call(&orders).registers.eax as u16
     }
 
