@@ -54,18 +54,18 @@ pub struct Options {
     pub ending: Ending,
     /// AX of the return to the stack.
     pub exit_ax: u16,
-    /// Only the fuzz section and the ending.
-    pub fuzz_only: bool,
+    /// Only what `fuzz_calls` and `ending` ask for.
+    pub skip_checks: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuzz_calls: 0, fuzz_seed: 1, ending: Ending::Return, exit_ax: 0, fuzz_only: false }
+        Self { fuzz_calls: 0, fuzz_seed: 1, ending: Ending::Return, exit_ax: 0, skip_checks: false }
     }
 }
 
-/// Bit of `flags`: [`Options::fuzz_only`].
-const FUZZ_ONLY: u32 = 1;
+/// Bit of `flags`: [`Options::skip_checks`].
+const SKIP_CHECKS: u32 = 1;
 
 impl Options {
     /// Length in the file, [`MAGIC`] included.
@@ -80,7 +80,7 @@ impl Options {
         bytes[12..16].copy_from_slice(&self.fuzz_seed.to_le_bytes());
         bytes[16..18].copy_from_slice(&(self.ending as u16).to_le_bytes());
         bytes[18..20].copy_from_slice(&self.exit_ax.to_le_bytes());
-        bytes[20..].copy_from_slice(&if self.fuzz_only { FUZZ_ONLY } else { 0 }.to_le_bytes());
+        bytes[20..].copy_from_slice(&if self.skip_checks { SKIP_CHECKS } else { 0 }.to_le_bytes());
         bytes
     }
 
@@ -94,7 +94,7 @@ impl Options {
             fuzz_seed: dword(12),
             ending: Ending::from_word(word(16)),
             exit_ax: word(18),
-            fuzz_only: dword(20) & FUZZ_ONLY != 0,
+            skip_checks: dword(20) & SKIP_CHECKS != 0,
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn options_survive_the_file() {
         for ending in Ending::ALL {
-            let options = Options { fuzz_calls: 10_000, fuzz_seed: 0x8765_4321, ending, exit_ax: 4, fuzz_only: true };
+            let options = Options { fuzz_calls: 10_000, fuzz_seed: 0x8765_4321, ending, exit_ax: 4, skip_checks: true };
             assert_eq!(Options::from_bytes(&options.to_bytes()), options);
         }
         assert_eq!(Options::default().to_bytes()[..8], MAGIC);

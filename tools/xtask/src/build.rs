@@ -64,12 +64,27 @@ pub fn report(products: &Products) -> Result<()> {
     Ok(())
 }
 
-/// The linked core. The library source is compiled with it, because no ready-made `core` is without SSE.
+/// The conformance boot program: a flat binary as a TFTP server gives it.
+///
+/// # Errors
+/// When `rust-src` can't be brought, or a compiler says no.
+pub fn conformance(workspace: &Workspace) -> Result<PathBuf> {
+    rust_src::ensure(workspace)?;
+    for_bios(workspace, "conformance", "conformance-nbp", "nbp")
+}
+
+/// The linked core.
 fn elf(workspace: &Workspace) -> Result<PathBuf> {
+    for_bios(workspace, "hvpxe", "hvpxe-rom", "rom")
+}
+
+/// Builds a program for the ROM's target. The library source is compiled with it, because no ready-made `core` is without
+/// SSE.
+fn for_bios(workspace: &Workspace, package: &str, bin: &str, feature: &str) -> Result<PathBuf> {
     // In a directory of its own: other flags in the same one would have cargo build everything anew each time.
     let target_dir = workspace.target().join("rom");
     let mut command = cargo(workspace);
-    command.args(["build", "--package", "hvpxe", "--bin", "hvpxe-rom", "--features", "rom", "--profile", PROFILE]);
+    command.args(["build", "--package", package, "--bin", bin, "--features", feature, "--profile", PROFILE]);
     command.arg("--target").arg(workspace.root.join(TARGET).with_extension("json"));
     command.arg("--target-dir").arg(&target_dir);
     command.args(["-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
@@ -79,7 +94,7 @@ fn elf(workspace: &Workspace) -> Result<PathBuf> {
     command.env("RUSTFLAGS", "-Cpanic=immediate-abort -Zunstable-options");
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     run_visibly(&mut command)?;
-    Ok(target_dir.join(TARGET).join(PROFILE).join("hvpxe-rom"))
+    Ok(target_dir.join(TARGET).join(PROFILE).join(bin))
 }
 
 /// Packs the core into a ROM, unless that has been done with this very core.

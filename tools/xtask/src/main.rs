@@ -2,6 +2,7 @@
 
 mod boot_tests;
 mod build;
+mod conformance;
 mod images;
 mod interrupt;
 mod lab;
@@ -78,6 +79,12 @@ enum Command {
     /// The boots run side by side, each in a machine of its own, and each fails if the ROM breaks a rule of the
     /// Hyper-V interface or of a network protocol on the way. A table shows what passed; the last line counts.
     Test(test::TestArgs),
+    /// Run the conformance boot program on PXE stacks, and show them side by side.
+    ///
+    /// The program (tests/conformance) checks any PXE 2.1 stack: structures, entries, every function, hostile
+    /// parameters, random calls, and the orders in which boot programs unload. A stack is our ROM on the synthetic
+    /// NIC, or Debian's iPXE ROM on one of QEMU's cards. Only what our ROM fails makes the exit code 1.
+    Conformance(conformance::ConformanceArgs),
     /// Check format, clippy's lints and the house rules, without running any test.
     ///
     /// House rules: `unsafe` only where it is reviewed, imports in the core run one way, each crate has its licence,
@@ -103,6 +110,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Run(args) => run::run(&workspace, args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Conformance(args) => conformance::run(&workspace, &args),
         Command::Lint => lint::run(&workspace),
         Command::Images(args) => images::run(&workspace, &args),
         Command::Inspect(args) => images::inspect(&args),

@@ -13,7 +13,7 @@ use crate::report::{Outcome, ensure};
 pub const CHECKS: &[Check] = &[
     Check::new("05.1", "types 1, 2, 3 give a pointer to 1260 bytes in the stack's memory", pointers),
     Check::new("05.2", "the pointers stay the same", same_pointers),
-    Check::new("05.3", "copies of 4096, 1260, 36 and 1 bytes: count and content", copies),
+    Check::new("05.3", "copies of 4096, 1260, 36 and 1 bytes - count and content", copies),
     Check::new("05.4", "size 0 with a buffer is the pointer form", size_zero),
     Check::new("05.5", "BufferLimit is not written", buffer_limit),
     Check::new("05.6", "the ten-byte block of PXE 1.x is enough", short_block),

@@ -127,12 +127,12 @@ fn block_at_end(stack: &mut Stack) -> Outcome {
 fn a20_is_on() -> bool {
     let (low, high) = (0x500, 0x10_0500);
     let old = read_u8(low);
-    let differs = read_u8(high) != old || {
-        memory::write(low, &[!old]);
-        let differs = read_u8(high) == old;
-        memory::write(low, &[old]);
-        differs
-    };
+    if read_u8(high) != old {
+        return true;
+    }
+    memory::write(low, &[!old]);
+    let differs = read_u8(high) == old;
+    memory::write(low, &[old]);
     differs
 }
 

@@ -11,7 +11,7 @@ use crate::report::{Outcome, ensure, fail, skip};
 /// The checks.
 pub const CHECKS: &[Check] = &[
     Check::new("08.1", "PROCESS without START receives", without_start),
-    Check::new("08.2", "a directed frame: lengths, header, protocol, type", directed),
+    Check::new("08.2", "a directed frame - lengths, header, protocol, type", directed),
     Check::new("08.3", "the frame lies in the stack's memory", frame_place),
     Check::new("08.4", "START is NOT_OURS when nothing waits", idle),
     Check::new("08.5", "START is OURS when a frame waits", ours),
@@ -20,8 +20,8 @@ pub const CHECKS: &[Check] = &[
     Check::new("08.8", "a multicast is marked as one", multicast),
     Check::new("08.9", "a completion is reported for each frame sent", completions),
     Check::new("08.10", "DONE again behind DONE, with zero in the other fields", done),
-    Check::new("08.11", "unknown FuncFlag: DONE or status 6C, no damage", bogus),
-    Check::new("08.12", "after CLOSE: opens, or nothing", after_close),
+    Check::new("08.11", "unknown FuncFlag - DONE or status 6C, no damage", bogus),
+    Check::new("08.12", "after CLOSE - opens, or nothing", after_close),
     Check::new("08.13", "filter 4 alone receives directed frames", promiscuous),
 ];
 

@@ -6,9 +6,9 @@ use crate::report::{Outcome, ensure};
 
 /// The checks.
 pub const CHECKS: &[Check] = &[
-    Check::new("04.1", "unknown functions 00-FF: AX=1, status 03, nothing else written", unknown),
-    Check::new("04.2", "functions above FF: likewise", above_ff),
-    Check::new("04.3", "obsolete functions 24, 72, 74: status 03", obsolete),
+    Check::new("04.1", "unknown functions 00-FF - AX=1, status 03, nothing else written", unknown),
+    Check::new("04.2", "functions above FF - likewise", above_ff),
+    Check::new("04.3", "obsolete functions 24, 72, 74 - status 03", obsolete),
     Check::new("04.4", "queries write no byte past their block", queries),
 ];
 

@@ -16,11 +16,11 @@ pub const CHECKS: &[Check] = &[
     Check::new("10.2", "packet size 1024", |stack| by_blocks(stack, &ODD, 1024)),
     Check::new("10.3", "packet size 1408", |stack| by_blocks(stack, &ODD, 1408)),
     Check::new("10.4", "packet size 1456", |stack| by_blocks(stack, &ODD, 1456)),
-    Check::new("10.5", "a whole number of blocks: an empty one ends it", |stack| by_blocks(stack, &FOUR_BLOCKS, 512)),
+    Check::new("10.5", "a whole number of blocks - an empty one ends it", |stack| by_blocks(stack, &FOUR_BLOCKS, 512)),
     Check::new("10.6", "an empty file", |stack| by_blocks(stack, &EMPTY, 512)),
     Check::new("10.7", "a file of one byte", |stack| by_blocks(stack, &ONE_BYTE, 1456)),
     Check::new("10.8", "port 0 is port 69", port_zero),
-    Check::new("10.9", "a file that isn't there: status 3B, and then one that is", missing),
+    Check::new("10.9", "a file that isn't there - status 3B, and then one that is", missing),
     Check::new("10.10", "OPEN over an open file", open_twice),
     Check::new("10.11", "CLOSE without OPEN succeeds", close_twice),
     Check::new("10.12", "READ without OPEN fails, or gives no bytes", read_closed),
@@ -30,8 +30,12 @@ pub const CHECKS: &[Check] = &[
     Check::new("10.16", "GET_FSIZE of a missing file fails", size_of_missing),
     Check::new("10.17", "READ_FILE to base memory", read_file_low),
     Check::new("10.18", "READ_FILE of 1 MiB and more to extended memory", read_file_high),
-    Check::new("10.19", "READ_FILE with a buffer that is too small: status 3A or 06, nothing past it", read_file_small),
-    Check::new("10.20", "READ_FILE of a missing file: status 3B", read_file_missing),
+    Check::new(
+        "10.19",
+        "READ_FILE with a buffer that is too small - status 3A or 06, nothing past it",
+        read_file_small,
+    ),
+    Check::new("10.20", "READ_FILE of a missing file - status 3B", read_file_missing),
     Check::new("10.21", "the FILE_* extension reads a file", file_extension),
 ];
 

@@ -10,12 +10,12 @@ use crate::report::{Outcome, Trouble, ensure, fail};
 
 /// The checks.
 pub const CHECKS: &[Check] = &[
-    Check::new("09.1", "a datagram and its answer: addresses, ports, length", round_trip),
-    Check::new("09.2", "READ without a datagram: AX=1, status 01", nothing_there),
+    Check::new("09.1", "a datagram and its answer - addresses, ports, length", round_trip),
+    Check::new("09.2", "READ without a datagram - AX=1, status 01", nothing_there),
     Check::new("09.3", "two local ports, answers read in the other order", two_ports),
     Check::new("09.4", "READ with DPort 0 takes any port, and fills it in", any_port),
     Check::new("09.5", "READ with another DestIp does not get the datagram", other_address),
-    Check::new("09.6", "a buffer that is too small: cut, nothing past it", truncated),
+    Check::new("09.6", "a buffer that is too small - cut, nothing past it", truncated),
     Check::new("09.7", "40 answers that nobody reads, then one that is read", overflow),
     Check::new("09.8", "WRITE from port 0 comes from port 2069", port_zero),
     Check::new("09.9", "OPEN twice, CLOSE twice", twice),

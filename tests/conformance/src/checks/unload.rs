@@ -23,16 +23,16 @@ const INVALID_STATE: u16 = 0x6a;
 pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
     let watch = core::mem::take(&mut stack.watch);
     for (id, name, found) in [
-        ("03.14", "all calls: registers and segments kept", watch.registers),
-        ("03.15", "all calls: flags kept", watch.flags),
-        ("03.16", "all calls: GDTR, IDTR, CR0, EFER kept", watch.system),
-        ("03.17", "all calls: AX=0 with status 0, else AX=1", watch.agreement),
-        ("03.18", "all calls: nothing written around the block", watch.surroundings),
+        ("03.14", "all calls - registers and segments kept", watch.registers),
+        ("03.15", "all calls - flags kept", watch.flags),
+        ("03.16", "all calls - GDTR, IDTR, CR0, EFER kept", watch.system),
+        ("03.17", "all calls - AX=0 with status 0, else AX=1", watch.agreement),
+        ("03.18", "all calls - nothing written around the block", watch.surroundings),
     ] {
         count.add(id, name, &nothing_seen(found));
     }
-    if !options.fuzz_only {
-        count.add("11.11", "SHUTDOWN, CLEANUP, STOP_UNDI, START_UNDI, OPEN: it works again", &restart(stack));
+    if !options.skip_checks {
+        count.add("11.11", "SHUTDOWN, CLEANUP, STOP_UNDI, START_UNDI, OPEN - it works again", &restart(stack));
     }
     if options.ending == Ending::Return {
         count.finish();
@@ -46,14 +46,14 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
     count.add("11.3", "UNLOAD_STACK may be called again", &unload_again(stack));
     count.add("11.4", "the hooks work after UNLOAD_STACK", &hooks_work(stack));
     if options.ending != Ending::Grub {
-        count.add("12.1", "STOP_UNDI with INT 1Ah hooked above: status 04", &keeps_when_hooked(stack, &held, 0x1a));
-        count.add("12.2", "STOP_UNDI with INT 15h hooked above: status 04", &keeps_when_hooked(stack, &held, 0x15));
+        count.add("12.1", "STOP_UNDI with INT 1Ah hooked above - status 04", &keeps_when_hooked(stack, &held, 0x1a));
+        count.add("12.2", "STOP_UNDI with INT 15h hooked above - status 04", &keeps_when_hooked(stack, &held, 0x15));
         count.add("11.5", "STOP_UNDI succeeds", &stack.simple(op::STOP_UNDI).ok("STOP_UNDI"));
         count.add("11.6", "no interrupt vector leads into the freed memory", &held.is_unhooked());
         count.add("11.7", "INT 1Ah AX=5650h is no longer answered", &no_longer_answered());
-        count.add("11.8", "calls after STOP_UNDI: status 6A", &calls_fail(stack));
+        count.add("11.8", "calls after STOP_UNDI - status 6A", &calls_fail(stack));
         held.overwrite();
-        count.add("11.9", "freed memory overwritten: memory map good", &map_is_good());
+        count.add("11.9", "freed memory overwritten - memory map good", &map_is_good());
     }
     count.add("11.10", "timer, keyboard and disk services go on", &machine_goes_on());
     count.finish();

@@ -20,10 +20,8 @@ pub const TEST_STACK: u32 = 0x44000;
 /// Structures that parameter blocks point to: TBDs, file names, addresses.
 pub const STRUCTURES: u32 = 0x48000;
 
-/// Data: frames, datagrams, file blocks; 64 KiB.
+/// Data: frames, datagrams, file blocks; 64 KiB, one segment.
 pub const DATA: u32 = 0x50000;
-/// Its length.
-pub const DATA_LEN: u32 = 0x10000;
 
 /// Memory that nobody is told of, filled with a pattern: whoever changes it is caught.
 pub const GUARD: u32 = 0x60000;
@@ -35,5 +33,3 @@ pub const END: u32 = 0x70000;
 
 /// Extended memory for whole files.
 pub const EXTENDED: u32 = 0x40_0000;
-/// Its length.
-pub const EXTENDED_LEN: u32 = 0x20_0000;

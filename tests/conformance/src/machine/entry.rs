@@ -59,6 +59,17 @@ pub fn options() -> Options {
     Options::from_bytes(&bytes)
 }
 
+/// Code and constants of this program: they never change.
+#[allow(unsafe_code, reason = "addresses from linker.ld")]
+pub fn image() -> core::ops::Range<u32> {
+    unsafe extern "C" {
+        static text_start: u8;
+        static text_end: u8;
+    }
+    let [start, end] = [&raw const text_start, &raw const text_end].map(|symbol| symbol.addr() as u32);
+    start..end
+}
+
 /// Where the two interrupt hooks of our own are, and the far pointers by which they go on.
 #[allow(unsafe_code, reason = "addresses of the assembly")]
 pub mod hooks {

@@ -149,6 +149,7 @@ fn chained(bench: &Bench) -> Result<Machine> {
     image(bench, Medium::Nbp, &[])?;
     let machine = machine(bench, Drive::Disk(bench.second_disk()?), Drive::Floppy)?;
     let other_nic = OtherNic {
+        device: "e1000",
         rom: bench.lab.packages.join("usr/share/qemu/pxe-e1000.rom"),
         files: bench.files().to_owned(),
         bootfile: Medium::Nbp.file_name().to_owned(),

@@ -48,10 +48,12 @@ impl Drive {
     }
 }
 
-/// Another NIC, an Intel one that QEMU emulates, first in the boot order, on a network of its own: like Hyper-V's legacy
+/// Another NIC, one that QEMU emulates, first in the boot order, on a network of its own: like Hyper-V's legacy
 /// network adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherNic {
+    /// QEMU's device, with properties.
+    pub device: &'static str,
     /// Its PXE ROM.
     pub rom: PathBuf,
     /// Directory of its TFTP server.
@@ -67,6 +69,7 @@ impl OtherNic {
         netdev.push(escaped(&self.files));
         netdev.push(format!(",bootfile={}", self.bootfile.replace(',', ",,")));
         command.arg("-netdev").arg(netdev);
-        command.arg("-device").arg(words(["e1000,netdev=other,bootindex=1,romfile=".into(), escaped(&self.rom)]));
+        let device = format!("{},netdev=other,bootindex=1,romfile=", self.device);
+        command.arg("-device").arg(words([device.into(), escaped(&self.rom)]));
     }
 }

@@ -1,10 +1,20 @@
-//! Rule: `unsafe` only where it is reviewed: `src/arch`, `src/mem`, `src/entry`, `src/main.rs` and the QEMU plugin.
+//! Rule: `unsafe` only where it is reviewed: `src/arch`, `src/mem`, `src/entry`, `src/main.rs`, the
+//! QEMU plugin, and the machine part of the conformance boot program.
 
 use super::{SourceFile, code_lines};
 
 /// Where it may be.
-const PLACES: [&str; 6] =
-    ["src/arch/", "src/mem/", "src/entry/", "src/entry.rs", "src/main.rs", "tools/qemu-hyperv/src/"];
+const PLACES: [&str; 9] = [
+    "src/arch/",
+    "src/mem/",
+    "src/entry/",
+    "src/entry.rs",
+    "src/main.rs",
+    "tools/qemu-hyperv/src/",
+    "tests/conformance/src/machine/",
+    "tests/conformance/src/main.rs",
+    "tests/conformance/src/assembly.rs",
+];
 
 pub fn check(files: &[SourceFile]) -> Vec<String> {
     let mut broken = Vec::new();

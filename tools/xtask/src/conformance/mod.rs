@@ -1,0 +1,233 @@
+//! `cargo xtask conformance`: the conformance boot program on several PXE stacks, side by side.
+
+mod results;
+mod stack;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use conformance::files::{self, ServedFile};
+use conformance::options::{self, Ending, Options};
+
+use self::results::{Results, Verdict};
+use self::stack::Stack;
+use crate::build;
+use crate::interrupt;
+use crate::lab::Lab;
+use crate::lab::disk::{self, DISK_TEXT};
+use crate::lab::session::{Echo, Report, Session};
+use crate::progress::Step;
+use crate::workspace::Workspace;
+
+/// The boot program's name on the server.
+const BOOT_FILE: &str = "conformance.0";
+/// Time for all checks (policy): a stack that times out in a dozen of them takes minutes.
+const CHECKS: Duration = Duration::from_secs(400);
+/// Time for an ending alone (policy).
+const ENDING: Duration = Duration::from_secs(90);
+/// Time for ten thousand random calls (policy).
+const FUZZ: Duration = Duration::from_secs(400);
+/// Time from the program's last line to the next boot device (policy).
+const NEXT_DEVICE: Duration = Duration::from_secs(30);
+/// The program's first and last lines.
+const STARTED: &str = "conformance: start";
+const FINISHED: &str = " skipped";
+
+/// Which stacks, and how thoroughly.
+#[derive(Args)]
+pub struct ConformanceArgs {
+    /// A stack; may be repeated. Default: all.
+    #[arg(long, value_enum, value_name = "NAME")]
+    stack: Vec<Stack>,
+
+    /// Another option ROM for the stack hvpxe.
+    #[arg(long, value_name = "FILE")]
+    rom: Option<PathBuf>,
+
+    /// Only this part: `checks`, `fuzz`, or an order of unloading: `syslinux`, `ipxe`, `grub`, `specification`.
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+
+    /// Random calls that the fuzz part makes. It runs on hvpxe, and elsewhere with --only fuzz.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    fuzz_calls: u32,
+
+    /// What the random numbers start from.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u32,
+
+    /// Show the machine's console while it runs.
+    #[arg(long)]
+    console: bool,
+}
+
+/// One run of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All checks, then the return to the stack.
+    Checks,
+    /// Random calls, then the return.
+    Fuzz,
+    /// An order of unloading, then the next boot device.
+    Unload(Ending),
+}
+
+impl Part {
+    const ALL: [Self; 6] = [
+        Self::Checks,
+        Self::Unload(Ending::Syslinux),
+        Self::Unload(Ending::Ipxe),
+        Self::Unload(Ending::Grub),
+        Self::Unload(Ending::Specification),
+        Self::Fuzz,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Checks => "checks",
+            Self::Fuzz => "fuzz",
+            Self::Unload(ending) => ending.name(),
+        }
+    }
+
+    fn limit(self) -> Duration {
+        match self {
+            Self::Checks => CHECKS,
+            Self::Fuzz => FUZZ,
+            Self::Unload(_) => ENDING,
+        }
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|part| part.name() == text).ok_or_else(|| format!("parts are {}", known()))
+    }
+}
+
+/// Runs the program, and shows the table.
+///
+/// # Errors
+/// When something can't be built or started, or our ROM fails a check.
+pub fn run(workspace: &Workspace, args: &ConformanceArgs) -> Result<()> {
+    let mut lab = Lab::prepare(workspace, &build::all(workspace)?)?;
+    if let Some(rom) = &args.rom {
+        lab.rom = std::path::absolute(rom).with_context(|| rom.display().to_string())?;
+    }
+    let program = fs::read(build::conformance(workspace)?)?;
+    let stacks = if args.stack.is_empty() { Stack::ALL.to_vec() } else { args.stack.clone() };
+    let mut results = Results::default();
+    for stack in &stacks {
+        for part in args.parts(*stack) {
+            let step = Step::start(format!("{}: {}", stack.name(), part.name()));
+            match args.boot(&lab, *stack, part, &program) {
+                Ok(report) => results.add(*stack, part.name(), &report.log),
+                Err(error) => results.add_verdict(*stack, part.name(), Verdict::Failed(format!("{error:#}"))),
+            }
+            step.done("ended");
+            ensure!(!interrupt::requested(), "interrupted");
+        }
+    }
+    print!("{}", results.table(&stacks));
+    match results.failures(Stack::Hvpxe) {
+        0 => Ok(()),
+        count => bail!("hvpxe fails {count} checks"),
+    }
+}
+
+impl ConformanceArgs {
+    fn parts(&self, stack: Stack) -> Vec<Part> {
+        match self.only {
+            Some(part) => vec![part],
+            // Other stacks take random pointers at their word, and write there.
+            None => Part::ALL.into_iter().filter(|part| *part != Part::Fuzz || stack == Stack::Hvpxe).collect(),
+        }
+    }
+
+    fn boot(&self, lab: &Lab, stack: Stack, part: Part, program: &[u8]) -> Result<Report> {
+        let files = tempfile::Builder::new().prefix("hvpxe-conformance-").tempdir()?;
+        serve(files.path(), &patched(program, &self.options(part))?)?;
+        let disk = files.path().join("disk.img");
+        disk::write(&disk)?;
+        let machine = stack.machine(lab, files.path(), BOOT_FILE, disk);
+        let echo = if self.console { Echo::Plain } else { Echo::Off };
+        let mut session = Session::start(&lab.qemu, &machine, echo, Stdio::null())?;
+        session.expect(STARTED, ENDING)?;
+        let ended = session.expect(FINISHED, part.limit());
+        let went_on = ended.and_then(|()| session.expect(DISK_TEXT, NEXT_DEVICE));
+        let mut report = session.finish()?;
+        // As one more check: what the program can't see any more.
+        let (word, why) = match went_on {
+            Ok(()) => ("PASS", String::new()),
+            Err(error) => ("FAIL", format!(": {}", error.to_string().lines().next().unwrap_or_default())),
+        };
+        report.log.push_str(&format!("\n{word} 13.1 the next boot device is tried{why}\n"));
+        if let Some(violations) = &report.violations {
+            let first = violations.lines().next().map(|line| format!(": {line}"));
+            let word = if first.is_none() { "PASS" } else { "FAIL" };
+            let rest = first.unwrap_or_default();
+            report.log.push_str(&format!("{word} 21.1 no rule of the Hyper-V interface was broken{rest}\n"));
+        }
+        Ok(report)
+    }
+
+    fn options(&self, part: Part) -> Options {
+        let plain = Options { skip_checks: true, ..Options::default() };
+        match part {
+            Part::Checks => Options::default(),
+            Part::Fuzz => Options { fuzz_calls: self.fuzz_calls, fuzz_seed: self.seed, ..plain },
+            Part::Unload(ending) => Options { ending, ..plain },
+        }
+    }
+}
+
+/// The program with options.
+fn patched(program: &[u8], options: &Options) -> Result<Vec<u8>> {
+    let mut bytes = program.to_vec();
+    let place = bytes.get_mut(options::OFFSET..options::OFFSET + Options::LEN).context("the program is too short")?;
+    ensure!(place.starts_with(&options::MAGIC), "the program has no options at offset {}", options::OFFSET);
+    place.copy_from_slice(&options.to_bytes());
+    Ok(bytes)
+}
+
+/// Writes what the TFTP server serves.
+fn serve(dir: &Path, program: &[u8]) -> Result<()> {
+    fs::write(dir.join(BOOT_FILE), program)?;
+    for ServedFile { name, len } in files::ALL {
+        let content: Vec<u8> = (0..len).map(files::byte_at).collect();
+        fs::write(dir.join(name), content)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_go_where_the_program_has_them() {
+        let mut program = vec![0x90; 64];
+        program[options::OFFSET..][..Options::LEN].copy_from_slice(&Options::default().to_bytes());
+        let wanted = Options { fuzz_calls: 77, ending: Ending::Grub, ..Options::default() };
+        let bytes = patched(&program, &wanted).unwrap();
+        let found: [u8; Options::LEN] = bytes[options::OFFSET..][..Options::LEN].try_into().unwrap();
+        assert_eq!(Options::from_bytes(&found), wanted);
+        assert!(patched(&[0x90; 64], &wanted).is_err());
+        assert!(patched(&[], &wanted).is_err());
+    }
+
+    #[test]
+    fn parts_are_found_by_name() {
+        for part in Part::ALL {
+            assert_eq!(part.name().parse(), Ok(part));
+        }
+        assert!("nothing".parse::<Part>().is_err());
+    }
+}
