@@ -26,7 +26,7 @@ pub(super) type Answer<T = ()> = Result<T, PxenvStatus>;
 /// A caller's parameter block.
 pub(super) struct Block<M> {
     mem: M,
-    at: u32,
+    at: SegOff,
 }
 
 impl<M: PhysMem> Block<M> {
@@ -37,7 +37,7 @@ impl<M: PhysMem> Block<M> {
     pub(super) fn new(mem: M, at: SegOff) -> Answer<Self> {
         match at.linear() {
             0 => Err(PxenvStatus::UNDI_INVALID_PARAMETER),
-            at => Ok(Self { mem, at }),
+            _ => Ok(Self { mem, at }),
         }
     }
 
@@ -49,23 +49,35 @@ impl<M: PhysMem> Block<M> {
     /// Copies a part of the block, `offset` bytes from its start.
     pub(super) fn read_at<T: FromBytes + IntoBytes>(&self, offset: usize) -> Answer<T> {
         let mut value = T::new_zeroed();
-        self.mem.read(self.at + offset as u32, value.as_mut_bytes())?;
+        self.mem.read(self.part(offset, size_of::<T>())?, value.as_mut_bytes())?;
         Ok(value)
     }
 
     /// Writes a part of the block, `offset` bytes from its start.
     pub(super) fn write<T: IntoBytes + Immutable + ?Sized>(&self, offset: usize, value: &T) -> Answer {
-        Ok(self.mem.write(self.at + offset as u32, value.as_bytes())?)
+        let bytes = value.as_bytes();
+        Ok(self.mem.write(self.part(offset, bytes.len())?, bytes)?)
+    }
+
+    /// Where a part of the block lies.
+    fn part(&self, offset: usize, len: usize) -> Answer<u32> {
+        match self.at.fits(offset + len) {
+            true => Ok(self.at.linear() + offset as u32),
+            false => Err(PxenvStatus::UNDI_INVALID_PARAMETER),
+        }
     }
 }
 
-/// The linear address of a caller's far pointer.
+/// The linear address of a caller's buffer.
 ///
 /// # Errors
-/// `UNDI_INVALID_PARAMETER` for a null pointer.
-pub(super) fn linear(pointer: SegOff16) -> Answer<u32> {
-    match SegOff::from(pointer).linear() {
+/// `UNDI_INVALID_PARAMETER` for a null pointer, and for a buffer that would run past its segment: what lies behind is not
+/// what the caller named, nor is the segment's start.
+pub(super) fn buffer(pointer: SegOff16, len: usize) -> Answer<u32> {
+    let pointer = SegOff::from(pointer);
+    match pointer.linear() {
         0 => Err(PxenvStatus::UNDI_INVALID_PARAMETER),
+        _ if !pointer.fits(len) => Err(PxenvStatus::UNDI_INVALID_PARAMETER),
         linear => Ok(linear),
     }
 }

@@ -5,7 +5,7 @@ use core::mem::offset_of;
 use static_assertions::const_assert_eq;
 
 use super::api::Api;
-use super::block::{Answer, Block};
+use super::block::{Answer, Block, buffer};
 use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
 use crate::net::dhcp::PACKET_LEN;
@@ -44,7 +44,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             let mut packet = [0; BOOTPLAYER_LEN];
             let packet = &mut packet[..room.min(BOOTPLAYER_LEN)];
             self.mem.read(cached.linear(), packet)?;
-            self.mem.write(into, packet)?;
+            self.mem.write(buffer(info.buffer, packet.len())?, packet)?;
             info.buffer_size = (packet.len() as u16).into();
         }
         let out = offset_of!(PxenvGetCachedInfo, buffer_size);

@@ -6,10 +6,10 @@ use core::net::Ipv4Addr;
 use zerocopy::little_endian::{U16, U32};
 
 use super::api::{Api, State};
-use super::block::{Answer, Block, linear};
+use super::block::{Answer, Block, buffer};
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::mem::PhysMem;
+use crate::mem::{PhysMem, SegOff};
 use crate::net::tftp::{DEFAULT_BLOCK, Request, download, file_size};
 use crate::net::{Net, NetError};
 use crate::nic::Nic;
@@ -44,11 +44,16 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `TFTP_READ`: one block, in sequence.
     pub(super) fn tftp_read(&mut self, block: &Block<M>) -> Answer {
         let mut read: PxenvTftpRead = block.read()?;
-        let buffer = linear(read.buffer)?;
+        let into = SegOff::from(read.buffer);
+        buffer(read.buffer, 0)?;
         self.require_up(PxenvStatus::TFTP_CLOSED)?;
         let mem = self.mem.clone();
         let (mut net, transfer) = self.net_and_transfer();
-        let done = transfer.read(&mut net, &mut |bytes| Ok(mem.write(buffer, bytes)?))?;
+        let mut sink = |bytes: &[u8]| match into.fits(bytes.len()) {
+            true => Ok(mem.write(into.linear(), bytes)?),
+            false => Err(Error::InvalidParameter.into()),
+        };
+        let done = transfer.read(&mut net, &mut sink)?;
         read.packet_number = done.number.into();
         read.buffer_size = done.len.into();
         let out = offset_of!(PxenvTftpRead, packet_number)..offset_of!(PxenvTftpRead, buffer);

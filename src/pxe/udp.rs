@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use super::api::Api;
-use super::block::{Answer, Block, linear};
+use super::block::{Answer, Block, buffer};
 use super::tftp::given;
 use crate::machine::Machine;
 use crate::mem::PhysMem;
@@ -38,7 +38,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `UDP_READ`: never waits. Destination and port are filled in even when the caller named them (NTLDR needs it).
     pub(super) fn udp_read(&mut self, block: &Block<M>) -> Answer {
         let mut read: PxenvUdpRead = block.read()?;
-        let buffer = linear(read.buffer)?;
+        buffer(read.buffer, 0)?;
         self.require_up(PxenvStatus::UDP_CLOSED)?;
         let wanted_port = read.d_port.get();
         let filter = Filter {
@@ -50,7 +50,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let datagram = self.state.stack.receive(&mut self.nic, now, &filter)?.ok_or(PxenvStatus::FAILURE)?;
         let payload = datagram.payload();
         let payload = &payload[..payload.len().min(usize::from(read.buffer_size.get()))];
-        self.mem.write(buffer, payload)?;
+        self.mem.write(buffer(read.buffer, payload.len())?, payload)?;
         read.src_ip = datagram.source.octets();
         read.dest_ip = datagram.destination.octets();
         read.s_port = datagram.source_port.into();
@@ -67,7 +67,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let payload =
             payload.get_mut(..usize::from(write.buffer_size.get())).ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
         if !payload.is_empty() {
-            self.mem.read(linear(write.buffer)?, payload)?;
+            self.mem.read(buffer(write.buffer, payload.len())?, payload)?;
         }
         self.require_up(PxenvStatus::UDP_CLOSED)?;
         let source_port = match write.src_port.get() {

@@ -182,3 +182,32 @@ fn network_buffer(opcode: u16, block: &[u8]) -> Option<std::ops::Range<usize>> {
         _ => None,
     }
 }
+
+/// The last 16 bytes of a segment: whoever goes on behind them writes into memory that nobody named.
+const END: SegOff = SegOff { offset: 0xfff0, segment: 0x3000 };
+
+#[test]
+fn a_buffer_past_its_segment_is_refused() {
+    let mut rig = Rig::new();
+    let behind = 0x4_0000;
+    let before = rig.mem.peek(behind, 4096);
+    let cached = [&[0, 0, 2, 0, 0xec, 4], &far(END)[..], &[0, 0]].concat();
+    assert_eq!(rig.call(0x71, &cached).0, 0x6c, "GET_CACHED_INFO");
+    rig.open(3);
+    rig.mem.poke(BUFFER.linear(), &[&[60, 0], &far(END)[..], &[0, 0]].concat());
+    let transmit = [&[0; 8], &far(BUFFER)[..], &[0; 8]].concat();
+    assert_eq!(rig.call(0x08, &transmit).0, 0x6c, "TRANSMIT");
+    assert_eq!(rig.mem.peek(behind, 4096), before);
+}
+
+#[test]
+fn a_block_past_its_segment_is_refused_as_far_as_it_goes() {
+    let mut rig = Rig::new();
+    let before = rig.mem.peek(0x4_0000, 256);
+    for (opcode, start) in [(0x0c, 0), (0x06, 0), (0x71, 0xec)] {
+        rig.mem.poke(END.linear() + 2, &[start; 14]);
+        let result = rig.api.call(opcode, SegOff { offset: 0xfffc, ..END });
+        assert_eq!((result.ax, result.then), (1, Then::Return), "opcode {opcode:#x}");
+    }
+    assert_eq!(rig.mem.peek(0x4_0000, 256), before);
+}

@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
 use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic, PacketFilter};
 use crate::pxe::api::Api;
-use crate::pxe::block::{Answer, Block, linear};
+use crate::pxe::block::{Answer, Block, buffer};
 use crate::wire::pxe::*;
 
 /// Length of an Ethernet header.
@@ -40,24 +40,27 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let mut frame = [0; MAX_FRAME_LEN];
         let mut len = self.frame_header(&transmit, &mut frame)?;
 
-        let tbd_at = linear(transmit.tbd)?;
+        let tbd_at = buffer(transmit.tbd, size_of::<PxenvUndiTbd>())?;
         let mut tbd = PxenvUndiTbd::new_zeroed();
         self.mem.read(tbd_at, zerocopy::IntoBytes::as_mut_bytes(&mut tbd))?;
         let blocks = usize::from(tbd.data_blk_count.get());
         if blocks > MAX_DATA_BLKS {
             return Err(PxenvStatus::UNDI_INVALID_PARAMETER);
         }
-        self.append(&mut frame, &mut len, usize::from(tbd.immed_length.get()), SegOff::from(tbd.xmit).linear())?;
+        buffer(transmit.tbd, size_of::<PxenvUndiTbd>() + blocks * size_of::<TbdBlock>())?;
+        let immediate = usize::from(tbd.immed_length.get());
+        self.append(&mut frame, &mut len, immediate, in_segment(SegOff::from(tbd.xmit), immediate))?;
         for index in 0..blocks {
             let mut piece = TbdBlock::default();
             let at = tbd_at + (size_of::<PxenvUndiTbd>() + index * size_of::<TbdBlock>()) as u32;
             self.mem.read(at, zerocopy::IntoBytes::as_mut_bytes(&mut piece))?;
             let pointer = piece.td_data_ptr.get();
+            let piece_len = usize::from(piece.td_data_len.get());
             let at = match piece.td_ptr_type {
-                0 => pointer,
-                _ => SegOff { offset: pointer as u16, segment: (pointer >> 16) as u16 }.linear(),
+                0 => Some(pointer).filter(|&at| at != 0),
+                _ => in_segment(SegOff { offset: pointer as u16, segment: (pointer >> 16) as u16 }, piece_len),
             };
-            self.append(&mut frame, &mut len, usize::from(piece.td_data_len.get()), at)?;
+            self.append(&mut frame, &mut len, piece_len, at)?;
         }
         if len < ETH_HLEN {
             return Err(PxenvStatus::UNDI_INVALID_PARAMETER);
@@ -80,7 +83,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             .find(|(_, protocol)| *protocol == transmit.protocol)
             .ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
         match transmit.xmit_flag {
-            XMT_DESTADDR => self.mem.read(linear(transmit.dest_addr)?, &mut frame[..ETH_ALEN])?,
+            XMT_DESTADDR => self.mem.read(buffer(transmit.dest_addr, ETH_ALEN)?, &mut frame[..ETH_ALEN])?,
             XMT_BROADCAST => frame[..ETH_ALEN].fill(0xff),
             _ => return Err(PxenvStatus::UNDI_INVALID_PARAMETER),
         }
@@ -89,12 +92,13 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         Ok(ETH_HLEN)
     }
 
-    /// Copies a piece of a frame from the caller's memory.
-    fn append(&self, frame: &mut [u8; MAX_FRAME_LEN], len: &mut usize, piece_len: usize, at: u32) -> Answer {
+    /// Copies a piece of a frame from the caller's memory. Where an empty piece lies has no meaning.
+    fn append(&self, frame: &mut [u8; MAX_FRAME_LEN], len: &mut usize, piece_len: usize, at: Option<u32>) -> Answer {
         if piece_len == 0 {
             return Ok(());
         }
-        let piece = frame.get_mut(*len..*len + piece_len).filter(|_| at != 0);
+        let at = at.ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
+        let piece = frame.get_mut(*len..*len + piece_len);
         self.mem.read(at, piece.ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?)?;
         *len += piece_len;
         Ok(())
@@ -208,6 +212,11 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
                 _ => false,
             }
     }
+}
+
+/// The linear address of bytes of a caller; `None` for a null pointer, and when they would run past the segment.
+fn in_segment(pointer: SegOff, len: usize) -> Option<u32> {
+    Some(pointer.linear()).filter(|&at| at != 0 && pointer.fits(len))
 }
 
 /// The destination address of a frame.
