@@ -7,14 +7,16 @@ use super::tftp::still_reads;
 use crate::machine::arena::{DATA, END, EXTENDED, GUARD, GUARD_LEN, STRUCTURES};
 use crate::machine::entry::image;
 use crate::machine::thunk::{INTERRUPTS_OFF, SegOff};
-use crate::machine::{free_base_memory, memory, thunk};
+use crate::machine::{free_base_memory, memory, thunk, ticks};
 use crate::pxe::{Block, CallOptions, Stack, op};
 use crate::report::{Count, Outcome, ensure, fail, line, text};
 
 /// How often memory is compared, in calls (policy).
 const LOOK_EVERY: u32 = 64;
-/// Calls at most that may wait for somebody who isn't there (policy): each takes seconds.
+/// Calls that may take more than a second before calls that can are left out (policy): nobody answers them any more.
 const SLOW_CALLS: u32 = 8;
+/// Timer ticks, roughly.
+const TICKS_PER_SECOND: u32 = 18;
 
 /// A generator of random numbers (Marsaglia, Xorshift RNGs, 2003).
 struct Random(u32);
@@ -100,8 +102,10 @@ impl Fuzz {
             let (function, mut block) = self.make(stack);
             // Interrupts off: the interrupt table may be named as a buffer, and is put back before the next one.
             let options = CallOptions { eflags: INTERRUPTS_OFF, ..CallOptions::default() };
+            let start = ticks();
             let reply = stack.call_with(function, &mut block, &options);
             memory::write(0, &self.vectors);
+            self.slow += u32::from(ticks().wrapping_sub(start) > TICKS_PER_SECOND);
             ensure!(reply.ax <= 1, "call {number}, function {function:x}: AX={:x}", reply.ax);
             if number % LOOK_EVERY == 0 {
                 thunk::let_interrupts_in();
@@ -160,8 +164,7 @@ impl Fuzz {
     }
 
     fn server(&mut self, stack: &Stack) -> [u8; 4] {
-        if self.slow < SLOW_CALLS && self.random.one_in(16) {
-            self.slow += 1;
+        if self.random.one_in(64) {
             return self.random.pick(&[[0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1], stack.network.own]);
         }
         stack.network.server
@@ -184,7 +187,8 @@ impl Fuzz {
         }
         let (function, size) = loop {
             let (function, size) = self.random.pick(&op::KNOWN);
-            if !is_left_out(function) {
+            let waits = matches!(function, op::TFTP_OPEN..=op::TFTP_GET_FSIZE | op::UDP_WRITE);
+            if !is_left_out(function) && !(waits && self.slow >= SLOW_CALLS) {
                 break (function, size);
             }
         };
@@ -215,9 +219,16 @@ impl Fuzz {
                 let destination = self.pointer(stack);
                 block.put8(2, protocol).put_pointer(4, destination).put_pointer(8, tbd);
             }
-            op::UNDI_ISR | op::UNDI_OPEN => {
-                let word = self.random.below(8) as u16;
-                block.put16(if function == op::UNDI_ISR { 2 } else { 4 }, word);
+            op::UNDI_ISR => {
+                block.put16(2, self.random.below(8) as u16);
+            }
+            op::UNDI_OPEN | op::UNDI_SET_PACKET_FILTER => {
+                // Mostly one that lets answers in.
+                let filter = self.random.pick(&[3, 3, 3, 4, 7, 7, 7, 15]);
+                block.put8(if function == op::UNDI_OPEN { 4 } else { 2 }, filter);
+            }
+            op::UNDI_SET_STATION_ADDRESS if !self.random.one_in(8) => {
+                block.put(2, &stack.network.mac);
             }
             op::GET_CACHED_INFO => {
                 let (kind, len, pointer) = (self.random.below(5) as u16, self.len(), self.pointer(stack));
