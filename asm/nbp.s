@@ -91,6 +91,8 @@ nbp_return:
 /*
  * parent_unload: shuts the parent down and gives its memory back, as far as that is safe. Where one step fails, the rest
  * is left out and the parent keeps its memory: its hooks or its card may still need it.
+ * A stack below the parent (iPXE's undionly runs on that of the card's ROM) keeps its memory and its structures: undionly has
+ * unloaded half of it, and iPXE's ROM then refuses UNDI_SHUTDOWN.
  * Mode    16-bit real mode, %ds = 0
  * Clobbers all registers but %ds, %ss:%esp
  */
