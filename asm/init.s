@@ -24,17 +24,22 @@ rom_init:
         cmpb    $0, rom_setting_enabled
         je      .Linit_switched_off
         cmpb    $0, rom_setting_without_pmm
-        jne     .Linit_done
+        jne     .Linit_whole
         call    pmm_find
-        jz      .Linit_done
+        jz      .Linit_whole
         call    pmm_allocate
-        jz      .Linit_done
+        jz      .Linit_whole
         movl    %eax, %edi
         cli
         call    core_unpack
-        jz      .Linit_done
+        jz      .Linit_whole
         movl    %edi, rom_block
+        call    boot_hook
         call    rom_shrink
+        jmp     .Linit_done
+.Linit_whole:
+        call    boot_hook
+        call    rom_balance
 .Linit_done:
         popw    %es
         popw    %ds
@@ -115,14 +120,17 @@ rom_shrink:
         movb    $rom_kept_blocks, %al
         movb    %al, rom_blocks
         movb    %al, pcir_blocks
+
+/* rom_balance: makes the checksum of the ROM right. Clobbers %ax, %cx, %si. */
+rom_balance:
         movb    $0, rom_checksum
         xorw    %ax, %ax
         xorw    %si, %si
-        movw    $rom_kept_bytes, %cx
-.Lshrink_sum:
-        addb    (%si), %al
+        movzbw  rom_blocks, %cx
+        shlw    $9, %cx                 /* romtool lets no ROM grow to 64 KiB */
+1:      addb    (%si), %al
         incw    %si
-        loop    .Lshrink_sum
+        loop    1b
         negb    %al
         movb    %al, rom_checksum
         ret

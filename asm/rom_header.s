@@ -18,6 +18,7 @@ rom_checksum:                           /* makes all bytes of the ROM sum to 0 *
         .org rom_start + 0x16
         .word 0                         /* UNDI ROM ID: none, the card has no PCI identity to match */
         .word pcir - rom_start
+rom_pnp_pointer:
         .word pnp - rom_start
 
         .balign 4
@@ -69,10 +70,10 @@ rom_table:
         .word rom_settings - rom_start
         .word rom_packed_size - rom_start
 
-/* Settings (tools/romtool/src/settings.rs); all of them are copied to the exchange area. One byte each: 0 off, 1 on. */
+/* Settings (tools/romtool/src/settings.rs); all of them are copied to the exchange area. */
         .balign 4
 rom_settings:
-        .byte 1                         /* version of the settings */
+        .byte 2                         /* version of the settings */
         .byte {SETTINGS_SIZE}
 rom_setting_enabled:                    /* 0: no boot entry, and no boot */
         .byte 1
@@ -80,6 +81,13 @@ rom_setting_enabled:                    /* 0: no boot entry, and no boot */
         .byte 0                         /* serial-log: the log goes to COM1, too */
 rom_setting_without_pmm:                /* leave PMM alone, as on a BIOS without it */
         .byte 0
+rom_setting_pnp:                        /* 0: romtool takes the pointer to the PnP header out */
+        .byte 1
+rom_setting_hook:                       /* on a BIOS without boot entries: 0 INT 19h, 1 INT 18h, 2 none */
+        .byte 0
+        .byte 0                         /* key-wait: seconds before a boot */
+        .byte 0
+        .word 0                         /* vlan: tag of all frames, 0 for none */
         .org rom_settings + {SETTINGS_SIZE}, 0
 
 rom_packed_size:                        /* bytes of payload behind rom_payload */
@@ -98,3 +106,5 @@ rom_block:                              /* physical address of the core's block;
         .long 0
 rom_one_way:                            /* 1: what starts the ROM may be overwritten by the boot program */
         .word 0
+rom_old_boot:                           /* the interrupt vector that rom_int19 or rom_int18 took the place of */
+        .long 0

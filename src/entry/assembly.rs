@@ -21,6 +21,7 @@ core::arch::global_asm!(
     include_str!("../../asm/unpack.s"),
     include_str!("../../asm/bev.s"),
     include_str!("../../asm/bev_block.s"),
+    include_str!("../../asm/boot_hook.s"),
     include_str!("../../asm/media.s"),
     include_str!("../../asm/nbp.s"),
     include_str!("../../asm/boot_sector.s"),

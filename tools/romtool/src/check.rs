@@ -42,7 +42,10 @@ pub fn rom(rom: &[u8]) -> Result<Summary> {
     ensure!(rom.get(pcir..pcir + 4) == Some(b"PCIR"), "no PCI data structure at {pcir:#x}");
     ensure!(usize::from(read_u16(rom, pcir + 0x10)?) * BLOCK == rom.len(), "the PCI data structure has another length");
 
-    let pnp = usize::from(read_u16(rom, PNP_POINTER)?);
+    let table = Table::find(rom)?;
+    let settings = Settings::from_bytes(&rom[table.settings..table.settings + settings::SIZE])?;
+
+    let pnp = if settings.get("pnp") == 1 { read_u16(rom, PNP_POINTER)?.into() } else { table.pnp };
     ensure!(pnp.is_multiple_of(16), "the PnP header at {pnp:#x} is not aligned");
     let expansion = rom.get(pnp..pnp + PNP_LEN).with_context(|| format!("no PnP header at {pnp:#x}"))?;
     ensure!(expansion.starts_with(b"$PnP"), "no PnP header at {pnp:#x}");
@@ -55,8 +58,6 @@ pub fn rom(rom: &[u8]) -> Result<Summary> {
         at => Some(check_undi_id(rom, at)?),
     };
 
-    let table = Table::find(rom)?;
-    let settings = &rom[table.settings..table.settings + settings::SIZE];
     let packed = &rom[table.packed_size..table.packed_size + 4];
     Ok(Summary {
         size: rom.len(),
@@ -64,7 +65,7 @@ pub fn rom(rom: &[u8]) -> Result<Summary> {
         product: text(rom, read_u16(rom, pnp + 0x10)?.into())?,
         bev,
         undi_id,
-        settings: Settings::from_bytes(settings)?,
+        settings,
     })
 }
 

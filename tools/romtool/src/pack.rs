@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::elf::Parts;
-use crate::header::{self, BLOCK, BLOCKS, Table};
+use crate::header::{self, BLOCK, BLOCKS, PNP_POINTER, Table};
 use crate::settings::{self, Settings};
 
 /// VirtualBox drops larger ROMs without a word; ours may not grow over it.
@@ -50,6 +50,8 @@ pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
 pub fn configure(rom: &mut [u8], settings: Settings) -> Result<()> {
     let table = Table::find(rom)?;
     rom[table.settings..table.settings + settings::SIZE].copy_from_slice(&settings.to_bytes());
+    let pnp_pointer = if settings.get("pnp") == 1 { u16::try_from(table.pnp)? } else { 0 };
+    rom[PNP_POINTER..PNP_POINTER + 2].copy_from_slice(&pnp_pointer.to_le_bytes());
     balance(&mut rom[table.pnp..table.pnp + header::PNP_LEN], header::PNP_CHECKSUM);
     balance(rom, table.checksum);
     Ok(())

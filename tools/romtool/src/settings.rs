@@ -1,34 +1,29 @@
 //! The settings that an image carries, and how they look in it.
 //!
 //! They are one small table in the ROM (asm/rom_header.s, `rom_settings`), also in the other media, which hold the ROM
-//! whole. A byte for its version, one for its length, then one byte a setting: 0 off, 1 on.
+//! whole. A byte for its version, one for its length, then the values, each in one byte or in a little-endian word.
 
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 
 /// Version of the table.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Length of the table in bytes, with version and length; what is not used yet is zero.
-pub const SIZE: usize = 8;
+pub const SIZE: usize = 16;
 
-/// Settings of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Boot at all. Off: the option ROM makes no boot entry, and the other media say that they are switched off.
-    pub enabled: bool,
-    /// Show nothing on the screen but errors, menus and prompts.
-    pub quiet: bool,
-    /// Write the log, which always goes to port 0xE9, to the serial port COM1 too (115200 baud, 8N1).
-    pub serial_log: bool,
-    /// Take memory as on a BIOS without PMM, also where there is one. For tests.
-    pub without_pmm: bool,
-}
+/// Values of the setting `hook`, in the order of their numbers in the table.
+const HOOKS: [&str; 3] = ["int19", "int18", "off"];
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { enabled: true, quiet: false, serial_log: false, without_pmm: false }
-    }
+/// What a setting can be.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// `off` or `on`: 0 or 1.
+    Switch,
+    /// One of some words, by its number.
+    Choice(&'static [&'static str]),
+    /// A number from 0 to this.
+    Number(u16),
 }
 
 /// A setting as `configure` knows it.
@@ -37,76 +32,177 @@ pub struct Key {
     pub name: &'static str,
     /// What it does.
     pub about: &'static str,
-    get: fn(&mut Settings) -> &mut bool,
+    kind: Kind,
+    /// Offset in the table.
+    at: usize,
+    /// In a fresh image.
+    default: u16,
 }
 
-/// All settings, in the order of their bytes in the table.
-pub const KEYS: [Key; 4] = [
+/// All settings.
+pub const KEYS: [Key; 8] = [
     Key {
         name: "enabled",
         about: "boot at all; off: no boot entry, and other media say that they are switched off",
-        get: |settings| &mut settings.enabled,
+        kind: Kind::Switch,
+        at: 2,
+        default: 1,
     },
     Key {
         name: "quiet",
         about: "show nothing on the screen but errors, menus and prompts",
-        get: |settings| &mut settings.quiet,
+        kind: Kind::Switch,
+        at: 3,
+        default: 0,
     },
     Key {
         name: "serial-log",
         about: "write the log to the serial port COM1, too (115200 baud, 8N1)",
-        get: |settings| &mut settings.serial_log,
+        kind: Kind::Switch,
+        at: 4,
+        default: 0,
     },
     Key {
         name: "without-pmm",
         about: "take memory as on a BIOS without PMM, also where there is one",
-        get: |settings| &mut settings.without_pmm,
+        kind: Kind::Switch,
+        at: 5,
+        default: 0,
+    },
+    Key {
+        name: "pnp",
+        about: "be a plug-and-play ROM with boot entries; off: as on a BIOS that knows none, see hook",
+        kind: Kind::Switch,
+        at: 6,
+        default: 1,
+    },
+    Key {
+        name: "hook",
+        about: "on a BIOS without boot entries: int19 boots the network first, int18 last, off not at all",
+        kind: Kind::Choice(&HOOKS),
+        at: 7,
+        default: 0,
+    },
+    Key {
+        name: "key-wait",
+        about: "seconds to wait for a key before a network boot: Esc skips it, a digit picks the card",
+        kind: Kind::Number(60),
+        at: 8,
+        default: 0,
+    },
+    Key {
+        name: "vlan",
+        about: "VLAN tag (IEEE 802.1Q) of all frames; 0 for none",
+        kind: Kind::Number(4094),
+        at: 10,
+        default: 0,
     },
 ];
 
+/// Settings of an image: one value for each of [`KEYS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings([u16; KEYS.len()]);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self(std::array::from_fn(|index| KEYS[index].default))
+    }
+}
+
+impl Kind {
+    const fn max(self) -> u16 {
+        match self {
+            Self::Switch => 1,
+            Self::Choice(words) => words.len() as u16 - 1,
+            Self::Number(max) => max,
+        }
+    }
+
+    fn parse(self, text: &str) -> Option<u16> {
+        match self {
+            Self::Switch => ["off", "on"].iter().position(|&word| word == text).map(|index| index as u16),
+            Self::Choice(words) => words.iter().position(|&word| word == text).map(|index| index as u16),
+            Self::Number(max) => text.parse().ok().filter(|&number| number <= max),
+        }
+    }
+
+    /// What a person may write.
+    fn values(self) -> String {
+        match self {
+            Self::Switch => "`on` or `off`".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Number(max) => format!("a number from 0 to {max}"),
+        }
+    }
+
+    fn show(self, value: u16) -> String {
+        match self {
+            Self::Switch => if value == 1 { "on" } else { "off" }.to_owned(),
+            Self::Choice(words) => words[usize::from(value)].to_owned(),
+            Self::Number(_) => value.to_string(),
+        }
+    }
+}
+
+impl Key {
+    fn is_word(&self) -> bool {
+        self.kind.max() > u8::MAX.into()
+    }
+}
+
 impl Settings {
-    /// Changes one setting: `key=value`, the value `on` or `off`.
+    /// Changes one setting: `key=value`.
     ///
     /// # Errors
     /// If there is no such key or value; the error lists those that there are.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let (name, value) = assignment.split_once('=').with_context(|| format!("`{assignment}` is not key=value"))?;
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-            bail!("no setting `{name}`; there are {}", names.join(", "));
+        let Some(index) = KEYS.iter().position(|key| key.name == name) else {
+            bail!("no setting `{name}`; there are {}", KEYS.map(|key| key.name).join(", "));
         };
-        *(key.get)(self) = match value {
-            "on" => true,
-            "off" => false,
-            _ => bail!("{name} is `on` or `off`, not `{value}`"),
-        };
+        let kind = KEYS[index].kind;
+        self.0[index] = kind.parse(value).with_context(|| format!("{name} is {}, not `{value}`", kind.values()))?;
         Ok(())
+    }
+
+    /// The value of a setting, by its name in [`KEYS`].
+    ///
+    /// # Panics
+    /// If there is no such setting.
+    #[must_use]
+    pub fn get(&self, name: &str) -> u16 {
+        self.0[KEYS.iter().position(|key| key.name == name).expect("a name of KEYS")]
     }
 
     /// Reads the table.
     ///
     /// # Errors
-    /// If it is of another version, or holds something else than on and off.
+    /// If it is of another version, or holds a value that a setting can't have.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (&[version, length], values) = bytes.split_first_chunk().context("the settings are cut off")?;
+        let (&[version, length], _) = bytes.split_first_chunk().context("the settings are cut off")?;
         ensure!(version == VERSION, "the settings are of version {version}; this program knows {VERSION}");
         ensure!(usize::from(length) == SIZE && bytes.len() == SIZE, "the settings have {length} bytes, not {SIZE}");
         let mut settings = Self::default();
-        for (key, &value) in KEYS.iter().zip(values) {
-            ensure!(value <= 1, "the setting {} is {value:#x}, neither on nor off", key.name);
-            *(key.get)(&mut settings) = value == 1;
+        for (key, value) in KEYS.iter().zip(&mut settings.0) {
+            let high = if key.is_word() { bytes[key.at + 1] } else { 0 };
+            *value = u16::from_le_bytes([bytes[key.at], high]);
+            ensure!(*value <= key.kind.max(), "the setting {} is {value:#x}, not {}", key.name, key.kind.values());
         }
-        ensure!(values[KEYS.len()..].iter().all(|&byte| byte == 0), "unused bytes of the settings are not zero");
+        ensure!(settings.to_bytes() == bytes, "unused bytes of the settings are not zero");
         Ok(settings)
     }
 
     /// The table.
     #[must_use]
-    pub fn to_bytes(mut self) -> [u8; SIZE] {
+    pub fn to_bytes(self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         bytes[..2].copy_from_slice(&[VERSION, SIZE as u8]);
-        for (key, byte) in KEYS.iter().zip(&mut bytes[2..]) {
-            *byte = u8::from(*(key.get)(&mut self));
+        for (key, value) in KEYS.iter().zip(self.0) {
+            let [low, high] = value.to_le_bytes();
+            bytes[key.at] = low;
+            if key.is_word() {
+                bytes[key.at + 1] = high;
+            }
         }
         bytes
     }
@@ -114,11 +210,9 @@ impl Settings {
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut settings = *self;
-        for (index, key) in KEYS.iter().enumerate() {
+        for (index, (key, &value)) in KEYS.iter().zip(&self.0).enumerate() {
             let space = if index == 0 { "" } else { " " };
-            let value = if *(key.get)(&mut settings) { "on" } else { "off" };
-            write!(f, "{space}{}={value}", key.name)?;
+            write!(f, "{space}{}={}", key.name, key.kind.show(value))?;
         }
         Ok(())
     }
@@ -128,27 +222,40 @@ impl fmt::Display for Settings {
 mod tests {
     use super::*;
 
+    /// asm/rom_header.s: version, length, enabled, quiet, serial-log, without-pmm, pnp, hook, key-wait, -, vlan.
+    const DEFAULT: [u8; SIZE] = [2, 16, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
     #[test]
     fn the_bytes_are_those_of_the_assembly() {
-        // asm/rom_header.s: version, length, enabled, quiet, serial-log, without-pmm.
-        assert_eq!(Settings::default().to_bytes(), [1, 8, 1, 0, 0, 0, 0, 0]);
-        let settings = Settings { without_pmm: true, ..Settings::default() };
-        assert_eq!(settings.to_bytes(), [1, 8, 1, 0, 0, 1, 0, 0]);
-        assert_eq!(Settings::from_bytes(&[1, 8, 0, 1, 1, 0, 0, 0]).unwrap().to_string(), {
-            "enabled=off quiet=on serial-log=on without-pmm=off"
-        });
+        assert_eq!(Settings::default().to_bytes(), DEFAULT);
+        let mut settings = Settings::default();
+        for assignment in ["without-pmm=on", "pnp=off", "hook=int18", "key-wait=5", "vlan=4094"] {
+            settings.set(assignment).unwrap();
+        }
+        let bytes = settings.to_bytes();
+        assert_eq!(bytes, [2, 16, 1, 0, 0, 1, 0, 1, 5, 0, 0xfe, 0x0f, 0, 0, 0, 0]);
+        assert_eq!(Settings::from_bytes(&bytes).unwrap(), settings);
+        assert_eq!(
+            settings.to_string(),
+            "enabled=on quiet=off serial-log=off without-pmm=on pnp=off hook=int18 key-wait=5 vlan=4094"
+        );
+        assert_eq!(settings.get("vlan"), 4094);
     }
 
     #[test]
     fn unknown_keys_values_and_versions_are_refused() {
         let mut settings = Settings::default();
         assert!(settings.set("colour=on").unwrap_err().to_string().contains("enabled, quiet"));
-        assert!(settings.set("quiet=perhaps").is_err());
-        assert!(settings.set("quiet").is_err());
+        assert!(settings.set("hook=int13").unwrap_err().to_string().contains("int19, int18, off"));
+        for assignment in ["quiet=perhaps", "quiet", "vlan=4095", "key-wait=-1"] {
+            assert!(settings.set(assignment).is_err(), "{assignment}");
+        }
         assert_eq!(settings, Settings::default());
-        assert!(Settings::from_bytes(&[2, 8, 1, 0, 0, 0, 0, 0]).is_err());
-        assert!(Settings::from_bytes(&[1, 8, 1, 7, 0, 0, 0, 0]).is_err());
-        assert!(Settings::from_bytes(&[1, 8, 1, 0, 0, 0, 0, 1]).is_err());
-        assert!(Settings::from_bytes(&[1]).is_err());
+        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (15, 1)] {
+            let mut bytes = DEFAULT;
+            bytes[at] = value;
+            assert!(Settings::from_bytes(&bytes).is_err(), "byte {at}");
+        }
+        assert!(Settings::from_bytes(&[2]).is_err());
     }
 }

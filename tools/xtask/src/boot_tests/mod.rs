@@ -1,5 +1,6 @@
 //! Boots in QEMU, end to end. One file per subject; each test is a function that starts machines and says what it saw.
 
+mod boot_hooks;
 mod budgets;
 mod clients;
 mod host_faults;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<&'static BootTest> {
         media::TESTS,
         budgets::TESTS,
         other_machines::TESTS,
+        boot_hooks::TESTS,
     ]
     .into_iter()
     .flatten()
