@@ -27,6 +27,23 @@ int1a_hook:
         jmp     iret_with_carry
 
 /*
+ * int18_hook, int19_hook: a boot program gives up without returning (PXELINUX's "localboot -1"; DOS programs that start the
+ * machine anew). Counts as its return with %ax = 0; what was there before gets to go on afterwards.
+ */
+        .globl  int18_hook, int19_hook
+int18_hook:
+        cmpw    $0, %cs:nbp_running
+        jne     1f
+        ljmpw   *%cs:exchange_old_int18
+int19_hook:
+        cmpw    $0, %cs:nbp_running
+        jne     2f
+        ljmpw   *%cs:exchange_old_int19
+2:      movw    $1, %cs:left_by_int19
+1:      xorw    %ax, %ax
+        jmp     nbp_returned
+
+/*
  * int15_hook: hides our memory in the BIOS's memory map: the top of base memory, and the core's block when it didn't come
  * from PMM. Both are the end of a RAM region, so entries get shorter, never more.
  * In      %eax = 0000E820h, %ax = E801h, %ah = 88h: filtered; all else goes to the vector that was there before
@@ -130,22 +147,7 @@ int15_88:
         clc
         jmp     iret_with_carry
 
-/*
- * int18_hook, int19_hook: a boot program gives up without returning (PXELINUX's "localboot -1"; DOS programs that start the
- * machine anew). Counts as its return with %ax = 0; what was there before gets to go on afterwards.
- */
-        .globl  int18_hook, int19_hook
-int18_hook:
-        cmpw    $0, %cs:nbp_running
-        jne     1f
-        ljmpw   *%cs:exchange_old_int18
-int19_hook:
-        cmpw    $0, %cs:nbp_running
-        jne     2f
-        ljmpw   *%cs:exchange_old_int19
-2:      movw    $1, %cs:left_by_int19
-1:      xorw    %ax, %ax
-        jmp     nbp_returned
+        /* falls through */
 
 /* iret_with_carry: returns from the interrupt with the present CF in the caller's flags. */
 iret_with_carry:

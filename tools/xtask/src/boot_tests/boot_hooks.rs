@@ -30,7 +30,7 @@ fn network_last(bench: &Bench) -> Result<()> {
     let console = disk_boots(bench, &machine)?;
     ensure!(!console.contains(NETWORK_TEXT), "the network came before a disk that boots:\n{console}");
 
-    machine.disk = None;
+    machine.drives.clear();
     let mut session = bench.start(&machine)?;
     session.expect("Boot failed: could not read the boot disk", BOOT)?;
     session.expect(NETWORK_TEXT, BOOT)?;
