@@ -5,6 +5,7 @@ use netserver::Event;
 
 use super::{BOOT, Bench, BootTest, finish};
 use crate::lab::clients::Client;
+use crate::lab::disk::DISK_TEXT;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
@@ -21,6 +22,12 @@ pub const TESTS: &[BootTest] = &[
         about: "PXELINUX hands over to iPXE, which finds the same API",
         run: pxelinux_to_ipxe,
     },
+    BootTest {
+        name: "pxelinux-to-disk",
+        about: "LOCALBOOT: PXELINUX leaves, and the BIOS boots the disk",
+        run: pxelinux_to_disk,
+    },
+    BootTest { name: "ipxe-to-disk", about: "iPXE's exit: the BIOS boots the disk", run: ipxe_to_disk },
 ];
 
 fn undionly(bench: &Bench) -> Result<()> {
@@ -65,5 +72,25 @@ fn pxelinux_to_ipxe(bench: &Bench) -> Result<()> {
     session.expect("boot:", BOOT)?;
     session.type_text("ipxe\r")?;
     session.expect("CHAINED TO IPXE", BOOT)?;
+    finish(session).map(drop)
+}
+
+fn pxelinux_to_disk(bench: &Bench) -> Result<()> {
+    let bootfile = Client::Pxelinux.compose(&bench.lab.packages, bench.files())?;
+    let machine = bench.machine_with_disk(bench.slirp(&bootfile, None), &[])?;
+    let mut session = bench.start_with_keyboard(&machine)?;
+    session.expect("boot:", BOOT)?;
+    session.type_text("disk\r")?;
+    session.expect(DISK_TEXT, BOOT)?;
+    finish(session).map(drop)
+}
+
+fn ipxe_to_disk(bench: &Bench) -> Result<()> {
+    let bootfile = Client::Undionly.compose(&bench.lab.packages, bench.files())?;
+    bench.add_file("exit.ipxe", b"#!ipxe\necho LEAVING IPXE\nexit\n")?;
+    let network = bench.server(&[("boot-file", &bootfile), ("boot-file.ipxe", "exit.ipxe")]);
+    let mut session = bench.start(&bench.machine_with_disk(network, &[])?)?;
+    session.expect("LEAVING IPXE", BOOT)?;
+    session.expect(DISK_TEXT, BOOT)?;
     finish(session).map(drop)
 }

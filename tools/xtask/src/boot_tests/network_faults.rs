@@ -83,7 +83,7 @@ fn tftp_stops(bench: &Bench) -> Result<()> {
 
 fn tftp_endless(bench: &Bench) -> Result<()> {
     bench.add_file("big.0", &noise(100_000, 6))?;
-    fails(bench, &[("tftp.fault", "endless"), ("boot-file", "big.0")], &["PXE-E"], RETRIES)
+    fails(bench, &[("tftp.fault", "endless"), ("boot-file", "big.0")], &["PXE-E79"], RETRIES)
 }
 
 /// A fault that leaves enough of the lease to boot from.
