@@ -31,9 +31,8 @@ resident_boot:
         movl    %edx, exchange_core_block
         movw    %ss, bios_ss
         movl    %esp, bios_esp
-        movw    %sp, %bp
-        movl    (%bp), %ecx
-        movl    %ecx, bios_return
+        call    bios_stack_sum
+        movl    %ecx, bios_sum
         movw    %ax, %ss
         movl    $resident_stack_top, %esp
         movw    $1, api_busy
@@ -50,13 +49,32 @@ boot_over:
         movw    one_way, %cx
         orw     left_by_int19, %cx
         jnz     boot_next
+        call    bios_stack_sum
+        cmpl    %ecx, bios_sum
+        jne     boot_next               /* the boot program used the BIOS's stack */
         movw    bios_ss, %ss
         movl    bios_esp, %esp
-        movw    %sp, %bp
-        movl    bios_return, %ecx
-        cmpl    %ecx, (%bp)
-        jne     boot_next               /* the boot program used the BIOS's stack */
         lretw
+
+/*
+ * bios_stack_sum: a sum over what the BIOS needs to find on its stack again: 192 bytes hold the frames of SeaBIOS (policy).
+ * Out     %ecx
+ * Clobbers %dx, %si, %es
+ */
+bios_stack_sum:
+        pushw   %ax
+        movw    bios_ss, %es
+        movw    bios_esp, %si
+        xorl    %ecx, %ecx
+        movw    $192, %dx
+1:      roll    $5, %ecx
+        movb    %es:(%si), %al
+        xorb    %al, %cl
+        incw    %si
+        decw    %dx
+        jnz     1b
+        popw    %ax
+        ret
 
 /*
  * boot_next: gives base memory back and asks the BIOS for the next boot entry (BIOS Boot Specification 1.01, INT 18h).

@@ -122,7 +122,7 @@ one_way:                                /* 1: there is no way back to it after a
 
 api_busy:                               /* bit 0: the core is working for somebody */
         .word   0
-bios_return:                            /* its far return address, to see whether its stack is still there */
+bios_sum:                               /* of its stack (bios_stack_sum), to see whether it is still there */
         .long   0
 nbp_running:                            /* 1: a boot program has the machine; INT 18h and INT 19h end it */
         .word   0
