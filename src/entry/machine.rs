@@ -31,7 +31,7 @@ impl Machine for Rom {
     }
 
     fn note(&self, text: &str) {
-        if settings::get(Setting::Quiet) {
+        if settings::is_on(Setting::Quiet) {
             log::text(text);
         } else {
             self.print(text);

@@ -63,7 +63,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
 
 fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom>) -> u16 {
     match function {
-        Function::Boot | Function::Probe if !settings::get(Setting::Enabled) => {
+        Function::Boot | Function::Probe if !settings::is_on(Setting::Enabled) => {
             Rom(()).print("hvpxe is switched off by QEMU's settings.\n");
             leave(Residency::Free)
         }

@@ -3,7 +3,7 @@
 use super::resident::Resident;
 use super::{fw_cfg, memory};
 use crate::arch::serial;
-use crate::settings::{Setting, change, is_on};
+use crate::settings::{Setting, change, value};
 
 /// BDA, port addresses of COM1 to COM4; 0: there is none.
 const BDA_COM1: u32 = 0x400;
@@ -16,12 +16,17 @@ pub fn apply() {
         Resident::update(|exchange| exchange.settings = table);
     }
     let com1 = memory::read_low(BDA_COM1) as u16;
-    if get(Setting::SerialLog) && com1 != 0 {
+    if is_on(Setting::SerialLog) && com1 != 0 {
         serial::open(com1);
     }
 }
 
 /// Looks a setting up.
-pub fn get(setting: Setting) -> bool {
-    Resident::read(|exchange| is_on(&exchange.settings, setting))
+pub fn get(setting: Setting) -> u16 {
+    Resident::read(|exchange| value(&exchange.settings, setting))
+}
+
+/// Looks a setting up that is on or off.
+pub fn is_on(setting: Setting) -> bool {
+    get(setting) != 0
 }
