@@ -197,7 +197,7 @@ impl Default for Config {
             menu_servers: Vec::new(),
             menu_files: Vec::new(),
             tftp: true,
-            tftp_max_block: 1468,
+            tftp_max_block: 65_464,
             tftp_max_window: 64,
             tftp_fault: TftpFault::None,
             http: true,

@@ -51,7 +51,7 @@
 //! | `menu.server` | `TYPE ADDRESS...` (option 43.8) |
 //! | `menu.file` | `TYPE FILE`: the boot server of that type answers with this file |
 //! | `tftp` | `on` or `off` (`on`) |
-//! | `tftp.max-block`, `tftp.max-window` | largest values granted (1468, 64) |
+//! | `tftp.max-block`, `tftp.max-window` | largest values granted (65464, 64); blocks over 1468 bytes go in IP fragments |
 //! | `tftp.fault` | see [`TftpFault`] (`none`) |
 //! | `http` | `on` or `off` (`on`) |
 //! | `latency-ms` | one way, in milliseconds (0) |
@@ -106,6 +106,8 @@ pub struct NetServer {
     host: Host,
     dhcp: DhcpServer,
     tftp: TftpServer,
+    /// Packets sent, for their identification.
+    packets: u16,
     events: Vec<Event>,
 }
 
@@ -120,6 +122,7 @@ impl NetServer {
             dhcp: DhcpServer::default(),
             tftp: TftpServer::new(),
             files: Files::default(),
+            packets: 0,
             events: Vec::new(),
             config,
         }
@@ -160,7 +163,7 @@ impl NetServer {
         let mut out = Vec::new();
         self.tftp.tick(&self.config, now, &mut out);
         self.host.poll(&self.config, &self.files, now, &mut out, &mut self.events);
-        self.link.send_to_client(out, now);
+        self.send(out, now);
         self.link.next_delivery(now)
     }
 
@@ -183,6 +186,16 @@ impl NetServer {
             },
             Ok(None) => self.host.receive(frame),
             Err(violation) => self.events.push(Event::Violation(violation)),
+        }
+        self.send(out, now);
+    }
+
+    /// Puts frames on the wire; those that are too long for it in fragments.
+    fn send(&mut self, frames: Vec<Vec<u8>>, now: Duration) {
+        let mut out = Vec::with_capacity(frames.len());
+        for frame in frames {
+            self.packets = self.packets.wrapping_add(1);
+            out.append(&mut frame::fragments(frame, self.packets));
         }
         self.link.send_to_client(out, now);
     }
