@@ -64,7 +64,7 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     ///
     /// # Errors
     /// The card's errors.
-    pub fn receive(&mut self, filter: &Filter) -> Result<Option<&Datagram>, NetError> {
+    pub fn receive(&mut self, filter: &Filter) -> Result<Option<Datagram<'_>>, NetError> {
         let now = self.machine.now();
         self.stack.receive(self.nic, now, filter)
     }
@@ -74,7 +74,7 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     ///
     /// # Errors
     /// [`NetError::Cancelled`]; the card's errors.
-    pub fn wait(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<&Datagram>, NetError> {
+    pub fn wait(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<Datagram<'_>>, NetError> {
         Ok(self.wait_slot(filter, deadline)?.map(|slot| self.stack.datagram(slot)))
     }
 

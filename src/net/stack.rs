@@ -22,7 +22,7 @@ use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic};
 use crate::time::Ticks100ns;
 
 use super::phy::{FrameBuffers, Phy};
-use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_PAYLOAD, Queue, Route, Slot};
+use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_FRAGMENTED, MAX_PAYLOAD, Queue, Route, Slot};
 use super::{NetError, classful_mask};
 
 /// ARP requests for one next hop, a second apart (PXE-E11: 4 tries; the second is smoltcp's own limit).
@@ -31,8 +31,15 @@ pub const ARP_TRIES: u64 = 4;
 /// Frames handled by one [`Stack::poll`] or [`Stack::receive`] (policy: bounds the time on a flooded wire).
 const MAX_FRAMES: usize = 64;
 
-/// Room for one IP packet.
+/// How long the fragments of a packet are waited for (policy: above what a LAN needs, and below every server's time-out;
+/// a packet that lost one must not keep its repetition out).
+const REASSEMBLY_MS: u64 = 250;
+
+/// Room for one IP packet to send.
 type PacketBytes = [u8; MAX_FRAME_LEN];
+
+/// Room for one IP packet received, put together from its fragments.
+type ReassembledBytes = [u8; HEADERS_LEN + MAX_FRAGMENTED];
 
 /// All state of the IPv4 host. Large: meant to live in a static place, hence the `const` constructor.
 pub struct Stack {
@@ -41,7 +48,7 @@ pub struct Stack {
     gateway: Option<Ipv4Addr>,
     queue: Queue,
     frames: FrameBuffers,
-    packet: PacketBytes,
+    packet: ReassembledBytes,
     outgoing: PacketBytes,
     outgoing_len: usize,
 }
@@ -56,7 +63,7 @@ impl Stack {
             gateway: None,
             queue: Queue::new(),
             frames: FrameBuffers::new(),
-            packet: [0; MAX_FRAME_LEN],
+            packet: [0; HEADERS_LEN + MAX_FRAGMENTED],
             outgoing: [0; MAX_FRAME_LEN],
             outgoing_len: 0,
         }
@@ -73,7 +80,7 @@ impl Stack {
         }
         let config = Config::new(HardwareAddress::Ethernet(mac));
         let interface = Interface::new(config, &mut Phy::new(nic, &mut self.frames), instant(now));
-        self.interface = Some(interface);
+        self.interface.insert(interface).set_reassembly_timeout(smoltcp::time::Duration::from_millis(REASSEMBLY_MS));
         self.subnet = None;
         self.gateway = None;
         self.queue.clear();
@@ -176,7 +183,7 @@ impl Stack {
         nic: &mut N,
         now: Ticks100ns,
         filter: &Filter,
-    ) -> Result<Option<&Datagram>, NetError> {
+    ) -> Result<Option<Datagram<'_>>, NetError> {
         Ok(self.receive_slot(nic, now, filter)?.map(|slot| self.queue.datagram(slot)))
     }
 
@@ -203,8 +210,20 @@ impl Stack {
         Ok(self.queue.take(filter))
     }
 
+    /// As [`receive_slot`](Self::receive_slot), for readers that know their datagrams by more than addresses.
+    pub(super) fn receive_if<N: Nic>(
+        &mut self,
+        nic: &mut N,
+        now: Ticks100ns,
+        filter: &Filter,
+        accepts: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Option<Slot>, NetError> {
+        self.poll(nic, now)?;
+        Ok(self.queue.take_if(filter, accepts))
+    }
+
     /// The datagram that [`receive_slot`](Self::receive_slot) took.
-    pub(super) fn datagram(&self, slot: Slot) -> &Datagram {
+    pub(super) fn datagram(&self, slot: Slot) -> Datagram<'_> {
         self.queue.datagram(slot)
     }
 

@@ -7,11 +7,20 @@ use crate::nic::MAX_FRAME_LEN;
 /// Length of an IPv4 header without options plus a UDP header, in bytes (RFC 791, RFC 768).
 pub const HEADERS_LEN: usize = 20 + 8;
 
-/// Most payload bytes in one frame; longer datagrams are neither sent nor received (spec: 1500 - 20 - 8).
+/// Most payload bytes in one frame; longer datagrams are not sent (spec: 1500 - 20 - 8).
 pub const MAX_PAYLOAD: usize = MAX_FRAME_LEN - 14 - HEADERS_LEN;
+
+/// Most payload bytes received, in IP fragments then (policy: a TFTP block of 16 KiB, the largest that clients ask for).
+pub const MAX_FRAGMENTED: usize = 16384 + 4;
 
 /// Datagrams kept until somebody asks for them; the oldest gives way (policy: a client may never read a port).
 pub const QUEUE_LEN: usize = 32;
+
+/// The same for datagrams that came in fragments (policy: a TFTP block, and the same again or the next one).
+pub const FRAGMENTED_QUEUE_LEN: usize = 2;
+
+/// All slots of the queue: first those for one frame each.
+const SLOTS: usize = QUEUE_LEN + FRAGMENTED_QUEUE_LEN;
 
 /// Where a datagram goes, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +57,28 @@ impl Filter {
         Self { destination_port: Some(port), ..Self::default() }
     }
 
-    fn accepts(&self, datagram: &Datagram) -> bool {
-        self.source.is_none_or(|address| address == datagram.source)
-            && self.source_port.is_none_or(|port| port == datagram.source_port)
-            && self.destination.is_none_or(|address| address == datagram.destination)
-            && self.destination_port.is_none_or(|port| port == datagram.destination_port)
+    fn accepts(&self, header: &Header) -> bool {
+        self.source.is_none_or(|address| address == header.source.0)
+            && self.source_port.is_none_or(|port| port == header.source.1)
+            && self.destination.is_none_or(|address| address == header.destination.0)
+            && self.destination_port.is_none_or(|port| port == header.destination.1)
     }
 }
 
-/// One received datagram.
-pub struct Datagram {
+/// Where a datagram came from, where it went, and how long it is.
+#[derive(Clone, Copy)]
+struct Header {
+    source: (Ipv4Addr, u16),
+    destination: (Ipv4Addr, u16),
+    length: usize,
+}
+
+impl Header {
+    const EMPTY: Self = Self { source: (Ipv4Addr::UNSPECIFIED, 0), destination: (Ipv4Addr::UNSPECIFIED, 0), length: 0 };
+}
+
+/// One received datagram, still in the queue's memory.
+pub struct Datagram<'q> {
     /// Sender.
     pub source: Ipv4Addr,
     /// Sender's port.
@@ -66,24 +87,14 @@ pub struct Datagram {
     pub destination: Ipv4Addr,
     /// Port that it was sent to.
     pub destination_port: u16,
-    length: usize,
-    bytes: [u8; MAX_PAYLOAD],
+    payload: &'q [u8],
 }
 
-impl Datagram {
-    const EMPTY: Self = Self {
-        source: Ipv4Addr::UNSPECIFIED,
-        source_port: 0,
-        destination: Ipv4Addr::UNSPECIFIED,
-        destination_port: 0,
-        length: 0,
-        bytes: [0; MAX_PAYLOAD],
-    };
-
+impl<'q> Datagram<'q> {
     /// What it carries.
     #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    pub fn payload(&self) -> &'q [u8] {
+        self.payload
     }
 }
 
@@ -96,8 +107,10 @@ pub struct Slot(usize, u64);
 /// Slots stay where they are; `arrival` numbers them, 0 meaning free. So a datagram is taken from the middle without
 /// moving the others, and stays readable after it was taken.
 pub struct Queue {
-    arrival: [u64; QUEUE_LEN],
-    slots: [Datagram; QUEUE_LEN],
+    arrival: [u64; SLOTS],
+    headers: [Header; SLOTS],
+    whole: [[u8; MAX_PAYLOAD]; QUEUE_LEN],
+    fragmented: [[u8; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
     arrivals: u64,
 }
 
@@ -105,25 +118,52 @@ impl Queue {
     /// An empty queue.
     #[must_use]
     pub const fn new() -> Self {
-        Self { arrival: [0; QUEUE_LEN], slots: [Datagram::EMPTY; QUEUE_LEN], arrivals: 0 }
+        Self {
+            arrival: [0; SLOTS],
+            headers: [Header::EMPTY; SLOTS],
+            whole: [[0; MAX_PAYLOAD]; QUEUE_LEN],
+            fragmented: [[0; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
+            arrivals: 0,
+        }
     }
 
-    /// Adds a datagram; the oldest makes room. Payload past [`MAX_PAYLOAD`] can't occur in a frame and is cut.
+    /// Adds a datagram; the oldest of its kind makes room. One of more than [`MAX_FRAGMENTED`] bytes is lost.
     pub fn push(&mut self, source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), payload: &[u8]) {
-        let oldest = (0..QUEUE_LEN).min_by_key(|&slot| self.arrival[slot]).unwrap_or(0);
+        let slots = if payload.len() <= MAX_PAYLOAD { 0..QUEUE_LEN } else { QUEUE_LEN..SLOTS };
+        let Some(oldest) = slots.min_by_key(|&slot| self.arrival[slot]) else { return };
+        let Some(bytes) = self.bytes_mut(oldest).get_mut(..payload.len()) else { return };
+        bytes.copy_from_slice(payload);
         self.arrivals += 1;
         self.arrival[oldest] = self.arrivals;
-        let datagram = &mut self.slots[oldest];
-        (datagram.source, datagram.source_port) = source;
-        (datagram.destination, datagram.destination_port) = destination;
-        datagram.length = payload.len().min(MAX_PAYLOAD);
-        datagram.bytes[..datagram.length].copy_from_slice(&payload[..datagram.length]);
+        self.headers[oldest] = Header { source, destination, length: payload.len() };
+    }
+
+    fn payload(&self, slot: usize) -> &[u8] {
+        let bytes = match slot.checked_sub(QUEUE_LEN) {
+            None => &self.whole[slot][..],
+            Some(slot) => &self.fragmented[slot][..],
+        };
+        &bytes[..self.headers[slot].length]
+    }
+
+    /// The memory of a slot.
+    fn bytes_mut(&mut self, slot: usize) -> &mut [u8] {
+        match slot.checked_sub(QUEUE_LEN) {
+            None => &mut self.whole[slot],
+            Some(slot) => &mut self.fragmented[slot],
+        }
     }
 
     /// Takes the oldest datagram that matches; the others stay.
     pub fn take(&mut self, filter: &Filter) -> Option<Slot> {
-        let slot = (0..QUEUE_LEN)
-            .filter(|&slot| self.arrival[slot] != 0 && filter.accepts(&self.slots[slot]))
+        self.take_if(filter, &|_| true)
+    }
+
+    /// Takes the oldest datagram that matches and whose payload is accepted; the others stay.
+    pub fn take_if(&mut self, filter: &Filter, accepts: &dyn Fn(&[u8]) -> bool) -> Option<Slot> {
+        let slot = (0..SLOTS)
+            .filter(|&slot| self.arrival[slot] != 0 && filter.accepts(&self.headers[slot]))
+            .filter(|&slot| accepts(self.payload(slot)))
             .min_by_key(|&slot| self.arrival[slot])?;
         let arrival = core::mem::take(&mut self.arrival[slot]);
         Some(Slot(slot, arrival))
@@ -136,13 +176,20 @@ impl Queue {
 
     /// The datagram in a slot that was taken.
     #[must_use]
-    pub fn datagram(&self, slot: Slot) -> &Datagram {
-        &self.slots[slot.0]
+    pub fn datagram(&self, slot: Slot) -> Datagram<'_> {
+        let Header { source, destination, .. } = self.headers[slot.0];
+        Datagram {
+            source: source.0,
+            source_port: source.1,
+            destination: destination.0,
+            destination_port: destination.1,
+            payload: self.payload(slot.0),
+        }
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.arrival = [0; QUEUE_LEN];
+        self.arrival = [0; SLOTS];
     }
 }
 

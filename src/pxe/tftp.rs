@@ -15,8 +15,9 @@ use crate::net::{Net, NetError};
 use crate::nic::Nic;
 use crate::wire::pxe::*;
 
-/// Largest block that callers get, in bytes: what vendor ROMs give.
-const MAX_CALLER_BLOCK: u16 = 1456;
+/// Largest block that callers get, in bytes: what the largest of them ask for (GRUB4DOS). Most ask for 1456 at most, what
+/// vendor ROMs give.
+const MAX_CALLER_BLOCK: u16 = crate::net::tftp::MAX_FRAGMENTED_BLOCK;
 /// Block and window of whole-file transfers (policy: no fragments, and the receive buffers hold a window with ease).
 pub(super) const BULK_BLOCK: u16 = crate::net::tftp::MAX_BLOCK;
 /// As above, in blocks.

@@ -65,6 +65,37 @@ fn files_of_every_length_around_a_block_arrive_whole() {
 }
 
 #[test]
+fn blocks_in_ip_fragments_arrive_whole() {
+    let large = Request { block_size: 16_384, window: 1, ..REQUEST };
+    for len in [0, 1_468, 1_469, 16_383, 16_384, 16_385, 300_007] {
+        check(len, &[], &large);
+    }
+    check(100_000, &[], &Request { block_size: 1_469, ..large });
+    check(100_000, &[("duplicate-percent", "100")], &large);
+    check(100_000, &[("reorder-percent", "50")], &large);
+    // Two blocks in flight are all that the queue holds.
+    check(100_000, &[], &Request { window: 2, ..large });
+}
+
+#[test]
+fn a_lost_fragment_costs_one_repetition_of_its_block() {
+    let lan = lan(200_000, &[]);
+    let mut fragments = 0;
+    lan.0.borrow_mut().tamper = Some(Box::new(move |frame: &mut Vec<u8>| {
+        // Bytes 20-21 of the frame: flags and fragment offset.
+        let is_fragment = frame.get(20..22).is_some_and(|flags| flags[0] & 0x3f != 0 || flags[1] != 0);
+        fragments += u32::from(is_fragment && frame[12..14] == [8, 0]);
+        if fragments == 40 {
+            fragments += 1;
+            frame.clear();
+        }
+    }));
+    let file = download(&lan, &Request { block_size: 16_384, window: 1, ..REQUEST }).unwrap();
+    assert!(file == contents(200_000));
+    assert!(lan.elapsed() < Duration::from_secs(3), "{:?}", lan.elapsed());
+}
+
+#[test]
 fn block_numbers_wrap() {
     check(70_000 * 512 / 8, &[("tftp.max-block", "64")], &REQUEST);
 }

@@ -175,7 +175,7 @@ fn network_buffer(opcode: u16, block: &[u8]) -> Option<std::ops::Range<usize>> {
     let pointer = |at: usize| word(at) + (word(at + 2) << 4);
     let double = |at: usize| word(at) + (word(at + 2) << 16);
     match opcode {
-        0x22 => Some(pointer(6)..pointer(6) + 1456),
+        0x22 => Some(pointer(6)..pointer(6) + 16384),
         0x23 => Some(double(0x86)..double(0x86) + double(0x82)),
         0x32 => Some(pointer(0x10)..pointer(0x10) + word(0x0e)),
         0x73 => Some(0x7c00..RESIDENT as usize),

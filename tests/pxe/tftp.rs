@@ -46,7 +46,9 @@ fn read_all(rig: &mut Rig, block_size: usize) -> Vec<u8> {
 
 #[test]
 fn a_file_is_read_block_by_block() {
-    for (asked, granted) in [(0, 512), (512, 512), (1024, 1024), (1408, 1408), (1456, 1456), (16384, 1456)] {
+    for (asked, granted) in
+        [(0, 512), (512, 512), (1024, 1024), (1408, 1408), (1456, 1456), (16384, 16384), (0xffff, 16384)]
+    {
         for len in [0, 1, granted - 1, granted, 3 * granted, 3 * granted + 7] {
             let (mut rig, server) = booted();
             server.borrow_mut().files().add("file", file(len));

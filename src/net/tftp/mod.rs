@@ -20,6 +20,9 @@ pub use transfer::{Transfer, file_size};
 /// Largest block in one Ethernet frame, in bytes (1500 - 20 - 8 - 4).
 pub const MAX_BLOCK: u16 = 1468;
 
+/// Largest block, in bytes, in IP fragments (policy: the largest that clients ask for).
+pub const MAX_FRAGMENTED_BLOCK: u16 = 16384;
+
 /// Blocks per acknowledgement that suit our receive buffers (policy: 16 blocks are 24 KB in flight).
 pub const WINDOW: u16 = 16;
 
@@ -46,7 +49,8 @@ pub struct Request<'a> {
     pub port: u16,
     /// The file name, as the server knows it, without NUL.
     pub file: &'a [u8],
-    /// Largest block wanted, in bytes; cut to [`MAX_BLOCK`].
+    /// Largest block wanted, in bytes; cut to [`MAX_FRAGMENTED_BLOCK`]. Above
+    /// [`MAX_BLOCK`] one lost fragment costs the whole block.
     pub block_size: u16,
     /// Blocks per acknowledgement; 1 asks for no window.
     pub window: u16,

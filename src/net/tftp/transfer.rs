@@ -9,7 +9,7 @@ use crate::nic::Nic;
 use crate::time::Ticks100ns;
 
 use super::packet::{self, ERROR_OPTION, ERROR_UNKNOWN_TID, Granted, Packet};
-use super::{Block, MAX_BLOCK, Request, Sink};
+use super::{Block, MAX_FRAGMENTED_BLOCK, Request, Sink};
 
 /// Waits for an answer, in seconds, one after each try (PXE 2.1: 4 tries).
 const WAITS: [u64; 4] = [1, 2, 4, 8];
@@ -146,8 +146,11 @@ pub fn file_size<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, request: &Request<
 impl Open {
     /// Requests the file, with options and then, if these are the trouble, without. True when the server granted some.
     fn ask<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, request: &Request<'_>) -> Result<(Self, bool), NetError> {
-        let request =
-            Request { block_size: request.block_size.min(MAX_BLOCK), window: request.window.max(1), ..*request };
+        let request = Request {
+            block_size: request.block_size.min(MAX_FRAGMENTED_BLOCK),
+            window: request.window.max(1),
+            ..*request
+        };
         if request.block_size < 8 {
             return Err(NetError::TftpInvalidRequest);
         }
