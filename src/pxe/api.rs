@@ -4,7 +4,7 @@ use super::block::{Answer, Block};
 use super::undi::Undi;
 use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
-use crate::net::dhcp::BootInfo;
+use crate::net::dhcp::{BootInfo, Renewal};
 use crate::net::stack::Stack;
 use crate::net::tftp::Transfer;
 use crate::nic::Nic;
@@ -16,6 +16,7 @@ pub struct State {
     pub(super) undi: Undi,
     pub(super) stack: Stack,
     pub(super) info: BootInfo,
+    pub(super) renewal: Renewal,
     pub(super) transfer: Transfer,
 }
 
@@ -23,7 +24,13 @@ impl State {
     /// Before the first call.
     #[must_use]
     pub const fn new() -> Self {
-        Self { undi: Undi::new(), stack: Stack::new(), info: BootInfo::new(), transfer: Transfer::closed() }
+        Self {
+            undi: Undi::new(),
+            stack: Stack::new(),
+            info: BootInfo::new(),
+            renewal: Renewal::none(),
+            transfer: Transfer::closed(),
+        }
     }
 }
 

@@ -87,9 +87,10 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn load(&mut self) -> Result<dhcp::Outcome, BootError> {
         self.start_card()?;
         let machine = self.machine.clone();
-        let State { stack, info, .. } = &mut *self.state;
+        let State { stack, info, renewal, .. } = &mut *self.state;
         let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: true };
         let outcome = dhcp::run(&mut net, info, &mut |event| show_event(&machine, event))?;
+        renewal.begin(info, self.machine.now());
         if outcome == dhcp::Outcome::File {
             self.fetch()?;
             // Quiet until the boot program asks for frames.

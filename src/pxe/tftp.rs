@@ -31,6 +31,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub(super) fn tftp_open(&mut self, block: &Block<M>) -> Answer {
         let open: PxenvTftpOpen = block.read()?;
         self.require_open()?;
+        self.keep_lease();
         let (mut net, transfer) = self.net_and_transfer();
         let request = Request {
             port: open.tftp_port.get(),
@@ -48,6 +49,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let into = SegOff::from(read.buffer);
         buffer(read.buffer, 0)?;
         self.require_up(PxenvStatus::TFTP_CLOSED)?;
+        self.keep_lease();
         let mem = self.mem.clone();
         let (mut net, transfer) = self.net_and_transfer();
         let mut sink = |bytes: &[u8]| match into.fits(bytes.len()) {

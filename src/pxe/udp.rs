@@ -3,7 +3,7 @@
 
 use core::mem::offset_of;
 
-use super::api::Api;
+use super::api::{Api, State};
 use super::block::{Answer, Block, buffer};
 use super::tftp::given;
 use crate::machine::Machine;
@@ -11,6 +11,7 @@ use crate::mem::PhysMem;
 use crate::net::Net;
 use crate::net::udp::{Filter, MAX_PAYLOAD, Route};
 use crate::nic::Nic;
+use crate::time::Ticks100ns;
 use crate::wire::pxe::*;
 
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
@@ -46,7 +47,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             destination_port: (wanted_port != 0).then_some(wanted_port),
             ..Filter::default()
         };
-        let now = self.machine.now();
+        let now = self.keep_lease();
         let datagram = self.state.stack.receive(&mut self.nic, now, &filter)?.ok_or(PxenvStatus::FAILURE)?;
         let payload = datagram.payload();
         let payload = &payload[..payload.len().min(usize::from(read.buffer_size.get()))];
@@ -70,6 +71,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             self.mem.read(buffer(write.buffer, payload.len())?, payload)?;
         }
         self.require_up(PxenvStatus::UDP_CLOSED)?;
+        self.keep_lease();
         let source_port = match write.src_port.get() {
             0 => PXENV_UDP_DEFAULT_PORT,
             port => port,
@@ -84,5 +86,16 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let stack = &mut self.state.stack;
         let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: false };
         Ok(net.send(&route, payload)?)
+    }
+
+    /// Renews the lease when that is due; part of every base-code call that boot programs make while they idle or load.
+    /// Returns the time.
+    pub(super) fn keep_lease(&mut self) -> Ticks100ns {
+        let now = self.machine.now();
+        let State { stack, renewal, .. } = &mut *self.state;
+        let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: false };
+        // An error of the card's meets the caller's own packets too; any other is no affair of theirs.
+        let _ = renewal.keep(&mut net, now);
+        now
     }
 }

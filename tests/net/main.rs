@@ -3,5 +3,6 @@
 mod dhcp;
 mod hostile;
 mod lan;
+mod renewal;
 mod stack;
 mod tftp;

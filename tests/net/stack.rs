@@ -12,7 +12,7 @@ const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// A datagram from the peer without checksums to verify but the header's.
-fn datagram(to: Ipv4Addr, source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
+pub fn datagram(to: Ipv4Addr, source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     use smoltcp::phy::ChecksumCapabilities;
     use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr};
     let mut frame = [&MAC[..], &[2, 0, 0, 0, 0, 9, 8, 0]].concat();

@@ -35,6 +35,8 @@ pub(super) mod code {
     pub const SERVER_ID: u8 = 54;
     pub const PARAMETER_LIST: u8 = 55;
     pub const MAX_SIZE: u8 = 57;
+    pub const T1: u8 = 58;
+    pub const T2: u8 = 59;
     pub const VENDOR_CLASS: u8 = 60;
     pub const CLIENT_ID: u8 = 61;
     pub const TFTP_SERVER: u8 = 66;

@@ -6,6 +6,7 @@ mod boot;
 mod lease;
 mod menu;
 mod message;
+mod renew;
 mod request;
 mod vendor;
 
@@ -17,6 +18,8 @@ use crate::machine::Machine;
 use crate::nic::Nic;
 
 use super::{Net, NetError};
+
+pub use renew::Renewal;
 
 /// Length of a cached packet in bytes (PXE 2.1, `BOOTPLAYER`: 236 bytes of BOOTP and 1024 of options).
 pub const PACKET_LEN: usize = 1260;
