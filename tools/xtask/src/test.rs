@@ -13,6 +13,7 @@ use crate::boot_tests::{self, Bench, BootTest};
 use crate::build::{self, cargo};
 use crate::interrupt;
 use crate::lab::Lab;
+use crate::lab::lan::Unable;
 use crate::lint;
 use crate::process::{describe, last_lines};
 use crate::progress::Step;
@@ -52,15 +53,11 @@ enum Outcome {
     /// This many passed.
     Passed(usize),
     /// This many passed before or beside the ones that did not.
-    Failed {
-        passed: usize,
-        failed: usize,
-        why: String,
-    },
-    Skipped {
-        count: usize,
-        why: &'static str,
-    },
+    Failed { passed: usize, failed: usize, why: String },
+    /// Not run, although it should have been.
+    Skipped { count: usize, why: &'static str },
+    /// Not run because this machine or this user can't: no failure, but said aloud.
+    Unable(String),
 }
 
 /// A check of the sources, before anything boots.
@@ -232,7 +229,10 @@ fn boot_one(lab: &Lab, test: &BootTest) -> Row {
     } else {
         match Bench::new(lab).and_then(|bench| (test.run)(&bench)) {
             Ok(()) => Outcome::Passed(1),
-            Err(error) => Outcome::failed(format!("{error:#}")),
+            Err(error) => match error.downcast::<Unable>() {
+                Ok(why) => Outcome::Unable(why.to_string()),
+                Err(error) => Outcome::failed(format!("{error:#}")),
+            },
         }
     };
     Row { name: test.name.to_owned(), outcome, elapsed: start.elapsed() }
@@ -243,7 +243,7 @@ impl Row {
         match &self.outcome {
             Outcome::Passed(_) => "passed",
             Outcome::Failed { .. } => "FAILED",
-            Outcome::Skipped { .. } => "skipped",
+            Outcome::Skipped { .. } | Outcome::Unable(_) => "skipped",
         }
     }
 
@@ -254,6 +254,7 @@ impl Row {
             Outcome::Failed { passed: 0, .. } => String::new(),
             Outcome::Failed { passed, failed, .. } => format!("  {failed} of {} tests", passed + failed),
             Outcome::Skipped { why, .. } => format!("  {why}"),
+            Outcome::Unable(why) => format!("  {why}"),
         };
         format!("{:8} {:24} {:6.1} s{detail}", self.word(), self.name, self.elapsed.as_secs_f64())
     }
@@ -267,17 +268,18 @@ fn summarise(rows: &[Row], elapsed: Duration) -> Result<()> {
         }
     }
     println!();
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let (mut passed, mut failed, mut skipped, mut unable) = (0, 0, 0, 0);
     for row in rows {
         println!("{}", row.line());
         match &row.outcome {
             Outcome::Passed(count) => passed += count,
             Outcome::Failed { passed: good, failed: bad, .. } => (passed, failed) = (passed + good, failed + bad),
             Outcome::Skipped { count, .. } => skipped += count,
+            Outcome::Unable(_) => unable += 1,
         }
     }
     println!("\nin {:.0} s", elapsed.as_secs_f64());
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    println!("{passed} passed, {failed} failed, {} skipped", skipped + unable);
     if failed > 0 || skipped > 0 {
         bail!("not everything passed");
     }
@@ -310,6 +312,8 @@ mod tests {
     fn a_failure_or_a_skipped_test_is_an_error() {
         let row = |outcome| Row { name: "x".to_owned(), outcome, elapsed: Duration::ZERO };
         assert!(summarise(&[row(Outcome::Passed(3))], Duration::ZERO).is_ok());
+        let unable = Outcome::Unable("needs root".to_owned());
+        assert!(summarise(&[row(Outcome::Passed(3)), row(unable)], Duration::ZERO).is_ok());
         let failed = Outcome::Failed { passed: 1, failed: 1, why: String::new() };
         assert!(summarise(&[row(Outcome::Passed(3)), row(failed)], Duration::ZERO).is_err());
         let skipped = Outcome::Skipped { count: 1, why: "interrupted" };

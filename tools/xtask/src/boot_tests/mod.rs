@@ -8,6 +8,10 @@ mod ipxe_lkrn;
 mod media;
 mod network_faults;
 mod other_machines;
+mod real_dhcp;
+mod real_lease;
+mod real_menu;
+mod real_tftp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +43,10 @@ pub fn all() -> Vec<&'static BootTest> {
     [
         network_faults::TESTS,
         host_faults::TESTS,
+        real_lease::TESTS,
+        real_dhcp::TESTS,
+        real_menu::TESTS,
+        real_tftp::TESTS,
         ipxe_lkrn::TESTS,
         clients::TESTS,
         media::TESTS,

@@ -84,6 +84,16 @@ impl SessionFiles {
         self.dir.path().join("net")
     }
 
+    /// The same pair on the far side of a VLAN's switch port, with plain frames: where the switch port receives.
+    pub fn plain_nic_socket(&self) -> PathBuf {
+        self.dir.path().join("plain-nic")
+    }
+
+    /// Where it sends.
+    pub fn plain_network_socket(&self) -> PathBuf {
+        self.dir.path().join("plain-net")
+    }
+
     /// Guest RAM.
     pub fn ram(&self) -> PathBuf {
         self.dir.path().join("ram")
@@ -135,7 +145,7 @@ impl Machine {
             command.arg("-plugin").arg(hyperv.argument(files));
             self.network.add_netdevs(&mut command, files);
         }
-        Ok(command)
+        Ok(self.network.place(command))
     }
 
     fn boot_arguments(&self, command: &mut Command) {

@@ -12,6 +12,7 @@ use anyhow::Result;
 use netserver::Event;
 
 use super::http::FileServer;
+use super::lan::{End, TAP, TagBox, within};
 use super::machine::{SessionFiles, escaped};
 use super::server::ServerThread;
 
@@ -40,6 +41,13 @@ pub enum Network {
         /// Switches, as in the table of the `netserver` crate.
         switches: Vec<(String, String)>,
     },
+    /// A switch with hosts in network namespaces: [`super::lan::Lan`].
+    Lan {
+        /// The switch's namespace, where QEMU runs.
+        namespace: PathBuf,
+        /// The tag of the machine's VLAN.
+        vlan: Option<u16>,
+    },
     /// A netdev as QEMU takes it, without its `id`.
     Netdev(String),
 }
@@ -49,6 +57,7 @@ impl fmt::Display for Network {
         match self {
             Self::Slirp { .. } => f.write_str("QEMU's user network (DHCP and TFTP)"),
             Self::Server { .. } => f.write_str("our own server (DHCP, TFTP and HTTP)"),
+            Self::Lan { .. } => f.write_str("a LAN of network namespaces"),
             Self::Netdev(netdev) => write!(f, "-netdev {netdev}"),
         }
     }
@@ -59,6 +68,7 @@ impl fmt::Display for Network {
 pub struct Services {
     http: Option<FileServer>,
     server: Option<ServerThread>,
+    tag_box: Option<TagBox>,
 }
 
 impl Services {
@@ -83,9 +93,22 @@ impl Network {
                 let (local, remote) = (session.network_socket(), session.nic_socket());
                 services.server = Some(ServerThread::start(&local, remote, files, switches)?);
             }
-            Self::Slirp { .. } | Self::Netdev(_) => {}
+            Self::Lan { vlan: Some(id), .. } => {
+                let tagged = End { local: session.network_socket(), remote: session.nic_socket() };
+                let plain = End { local: session.plain_nic_socket(), remote: session.plain_network_socket() };
+                services.tag_box = Some(TagBox::start(*id, tagged, plain)?);
+            }
+            Self::Slirp { .. } | Self::Lan { vlan: None, .. } | Self::Netdev(_) => {}
         }
         Ok(services)
+    }
+
+    /// Puts QEMU's command where the network is.
+    pub fn place(&self, command: Command) -> Command {
+        match self {
+            Self::Lan { namespace, .. } => within(namespace, &command),
+            _ => command,
+        }
     }
 
     /// Adds QEMU's side. Our own server has none: it sits on the plugin's socket itself.
@@ -98,15 +121,20 @@ impl Network {
                 netdev
             }
             Self::Server { .. } => return,
+            Self::Lan { .. } => format!("tap,ifname={TAP},script=no,downscript=no").into(),
             Self::Netdev(netdev) => netdev.into(),
+        };
+        let (local, remote) = match self {
+            Self::Lan { vlan: Some(_), .. } => (files.plain_network_socket(), files.plain_nic_socket()),
+            _ => (files.network_socket(), files.nic_socket()),
         };
         netdev.push(",id=outside");
         command.arg("-netdev").arg(netdev);
         command.args(["-netdev", "hubport,id=port0,hubid=0,netdev=outside"]);
         let mut cable = OsString::from("dgram,id=cable,local.type=unix,local.path=");
-        cable.push(escaped(&files.network_socket()));
+        cable.push(escaped(&local));
         cable.push(",remote.type=unix,remote.path=");
-        cable.push(escaped(&files.nic_socket()));
+        cable.push(escaped(&remote));
         command.arg("-netdev").arg(cable);
         command.args(["-netdev", "hubport,id=port1,hubid=0,netdev=cable"]);
     }

@@ -25,8 +25,11 @@ const CLIENT_PACKAGES: [&str; 8] = [
     "busybox-static",
 ];
 
+/// DHCP and TFTP servers that nobody here wrote, for the boot tests in network namespaces.
+const SERVER_PACKAGES: [&str; 3] = ["dnsmasq-base", "tftpd-hpa", "atftpd"];
+
 /// A file of each package that the lab can't do without: what a finished set-up must have.
-const MUST_HAVE: [&str; 7] = [
+const MUST_HAVE: [&str; 10] = [
     "usr/lib/ipxe/undionly.kpxe",
     "usr/lib/ipxe/ipxe.lkrn",
     "usr/lib/PXELINUX/pxelinux.0",
@@ -34,6 +37,9 @@ const MUST_HAVE: [&str; 7] = [
     "usr/lib/syslinux/modules/bios/ldlinux.c32",
     "usr/lib/grub/i386-pc/pxeboot.img",
     "usr/bin/grub-mkimage",
+    "usr/sbin/dnsmasq",
+    "usr/sbin/in.tftpd",
+    "usr/sbin/atftpd",
 ];
 
 /// Brings what is missing, and returns the QEMU to use. Quick when everything is there.
@@ -64,7 +70,7 @@ pub fn ensure(workspace: &Workspace) -> Result<Qemu> {
 
 fn wanted(with_qemu: bool) -> Vec<&'static str> {
     let qemu = if with_qemu { &QEMU_PACKAGES[..] } else { &[] };
-    [qemu, &CLIENT_PACKAGES].concat()
+    [qemu, &CLIENT_PACKAGES, &SERVER_PACKAGES].concat()
 }
 
 fn fetch(workspace: &Workspace, stamp: &Stamp, with_qemu: bool) -> Result<()> {
@@ -79,6 +85,11 @@ fn fetch(workspace: &Workspace, stamp: &Stamp, with_qemu: bool) -> Result<()> {
     }
     step.detail(CLIENT_PACKAGES.join(" "));
     apt.download(RELEASE, &CLIENT_PACKAGES)?;
+    // One by one: no machine could install both TFTP servers.
+    for package in SERVER_PACKAGES {
+        step.detail(package);
+        apt.download(RELEASE, &[package])?;
+    }
     let packages = apt.downloaded()?;
     step.done(&format!("{} packages", packages.len()));
 
