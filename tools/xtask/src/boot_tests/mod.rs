@@ -3,6 +3,7 @@
 mod boot_hooks;
 mod budgets;
 mod clients;
+mod conformance;
 mod host_faults;
 mod ipxe_lkrn;
 mod media;
@@ -41,6 +42,7 @@ pub struct BootTest {
 /// All boot tests, those that take longest first.
 pub fn all() -> Vec<&'static BootTest> {
     [
+        conformance::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
         real_lease::TESTS,

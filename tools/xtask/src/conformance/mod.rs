@@ -13,7 +13,7 @@ use clap::Args;
 use conformance::files::{self, ServedFile};
 use conformance::options::{self, Ending, Options};
 
-use self::results::{Results, Verdict};
+use self::results::Results;
 use self::stack::Stack;
 use crate::build;
 use crate::interrupt;
@@ -29,7 +29,9 @@ const BOOT_FILE: &str = "conformance.0";
 const CHECKS: Duration = Duration::from_secs(400);
 /// Time for an ending alone (policy).
 const ENDING: Duration = Duration::from_secs(90);
-/// Time for ten thousand random calls (policy).
+/// Random calls of a run, unless told otherwise.
+const FUZZ_CALLS: u32 = 10_000;
+/// Time for them (policy).
 const FUZZ: Duration = Duration::from_secs(400);
 /// Time from the program's last line to the next boot device (policy).
 const NEXT_DEVICE: Duration = Duration::from_secs(30);
@@ -53,7 +55,7 @@ pub struct ConformanceArgs {
     only: Option<Part>,
 
     /// Random calls that the fuzz part makes. It runs on hvpxe, and elsewhere with --only fuzz.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    #[arg(long, default_value_t = FUZZ_CALLS, value_name = "N")]
     fuzz_calls: u32,
 
     /// What the random numbers start from.
@@ -67,7 +69,7 @@ pub struct ConformanceArgs {
 
 /// One run of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub enum Part {
     /// All checks, then the return to the stack.
     Checks,
     /// Random calls, then the return.
@@ -77,7 +79,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    /// All of them.
+    pub const ALL: [Self; 6] = [
         Self::Checks,
         Self::Unload(Ending::Syslinux),
         Self::Unload(Ending::Ipxe),
@@ -86,11 +89,21 @@ impl Part {
         Self::Fuzz,
     ];
 
-    fn name(self) -> &'static str {
+    /// Its name on the command line and in the table.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Checks => "checks",
             Self::Fuzz => "fuzz",
             Self::Unload(ending) => ending.name(),
+        }
+    }
+
+    fn options(self, fuzz_calls: u32, fuzz_seed: u32) -> Options {
+        let plain = Options { skip_checks: true, ..Options::default() };
+        match self {
+            Self::Checks => Options::default(),
+            Self::Fuzz => Options { fuzz_calls, fuzz_seed, ..plain },
+            Self::Unload(ending) => Options { ending, ..plain },
         }
     }
 
@@ -121,16 +134,15 @@ pub fn run(workspace: &Workspace, args: &ConformanceArgs) -> Result<()> {
     if let Some(rom) = &args.rom {
         lab.rom = std::path::absolute(rom).with_context(|| rom.display().to_string())?;
     }
-    let program = fs::read(build::conformance(workspace)?)?;
+    let program = Program::build(workspace)?;
     let stacks = if args.stack.is_empty() { Stack::ALL.to_vec() } else { args.stack.clone() };
     let mut results = Results::default();
     for stack in &stacks {
         for part in args.parts(*stack) {
             let step = Step::start(format!("{}: {}", stack.name(), part.name()));
-            match args.boot(&lab, *stack, part, &program) {
-                Ok(report) => results.add(*stack, part.name(), &report.log),
-                Err(error) => results.add_verdict(*stack, part.name(), Verdict::Failed(format!("{error:#}"))),
-            }
+            let options = part.options(args.fuzz_calls, args.seed);
+            let echo = if args.console { Echo::Plain } else { Echo::Off };
+            results.add_run(*stack, part, program.boot(&lab, *stack, part, &options, echo));
             step.done("ended");
             ensure!(!interrupt::requested(), "interrupted");
         }
@@ -150,14 +162,44 @@ impl ConformanceArgs {
             None => Part::ALL.into_iter().filter(|part| *part != Part::Fuzz || stack == Stack::Hvpxe).collect(),
         }
     }
+}
 
-    fn boot(&self, lab: &Lab, stack: Stack, part: Part, program: &[u8]) -> Result<Report> {
+/// The boot program, built.
+pub struct Program(Vec<u8>);
+
+impl Program {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// When a compiler says no.
+    pub fn build(workspace: &Workspace) -> Result<Self> {
+        let path = build::conformance(workspace)?;
+        Ok(Self(fs::read(&path).with_context(|| path.display().to_string())?))
+    }
+
+    /// Runs these parts on our ROM.
+    ///
+    /// # Errors
+    /// When it fails a check; the error has the reasons.
+    pub fn judge_ours(&self, lab: &Lab, parts: &[Part]) -> Result<()> {
+        let mut results = Results::default();
+        for part in parts {
+            let options = part.options(FUZZ_CALLS, 1);
+            results.add_run(Stack::Hvpxe, *part, self.boot(lab, Stack::Hvpxe, *part, &options, Echo::Off));
+        }
+        match results.failures(Stack::Hvpxe) {
+            0 => Ok(()),
+            count => bail!("{count} checks failed:\n{}", results.reasons(&[Stack::Hvpxe])),
+        }
+    }
+
+    /// Boots it on a stack, and adds to its log what it can't see itself.
+    fn boot(&self, lab: &Lab, stack: Stack, part: Part, options: &Options, echo: Echo) -> Result<Report> {
         let files = tempfile::Builder::new().prefix("hvpxe-conformance-").tempdir()?;
-        serve(files.path(), &patched(program, &self.options(part))?)?;
+        serve(files.path(), &patched(&self.0, options)?)?;
         let disk = files.path().join("disk.img");
         disk::write(&disk)?;
         let machine = stack.machine(lab, files.path(), BOOT_FILE, disk);
-        let echo = if self.console { Echo::Plain } else { Echo::Off };
         let mut session = Session::start(&lab.qemu, &machine, echo, Stdio::null())?;
         session.expect(STARTED, ENDING)?;
         let ended = session.expect(FINISHED, part.limit());
@@ -176,15 +218,6 @@ impl ConformanceArgs {
             report.log.push_str(&format!("{word} 21.1 no rule of the Hyper-V interface was broken{rest}\n"));
         }
         Ok(report)
-    }
-
-    fn options(&self, part: Part) -> Options {
-        let plain = Options { skip_checks: true, ..Options::default() };
-        match part {
-            Part::Checks => Options::default(),
-            Part::Fuzz => Options { fuzz_calls: self.fuzz_calls, fuzz_seed: self.seed, ..plain },
-            Part::Unload(ending) => Options { ending, ..plain },
-        }
     }
 }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use anyhow::Result;
+
+use super::Part;
 use super::stack::Stack;
+use crate::lab::session::Report;
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,13 @@ struct Key {
     group: u32,
     number: u32,
     part: String,
+}
+
+impl Key {
+    fn id(&self) -> String {
+        let part = if self.part.is_empty() { String::new() } else { format!(" {}", self.part) };
+        format!("{:02}.{}{part}", self.group, self.number)
+    }
 }
 
 /// Verdicts of all stacks.
@@ -50,7 +61,7 @@ fn parse(line: &str) -> Option<(u32, u32, &str, Verdict)> {
 
 impl Results {
     /// Adds what one run wrote. A run without a last line has not ended, and that is a failure.
-    pub fn add(&mut self, stack: Stack, part: &str, log: &str) {
+    fn add(&mut self, stack: Stack, part: &str, log: &str) {
         for (group, number, name, verdict) in log.lines().filter_map(parse) {
             // Everything but the checks themselves is there once for each part.
             let part = if part == "checks" { String::new() } else { part.to_owned() };
@@ -65,8 +76,16 @@ impl Results {
         }
     }
 
+    /// Adds a run, or why there was none.
+    pub fn add_run(&mut self, stack: Stack, part: Part, report: Result<Report>) {
+        match report {
+            Ok(report) => self.add(stack, part.name(), &report.log),
+            Err(error) => self.add_verdict(stack, part.name(), Verdict::Failed(format!("{error:#}"))),
+        }
+    }
+
     /// Adds the fate of a whole run.
-    pub fn add_verdict(&mut self, stack: Stack, part: &str, verdict: Verdict) {
+    fn add_verdict(&mut self, stack: Stack, part: &str, verdict: Verdict) {
         let row = self.rows.entry(Key { group: 99, number: 0, part: part.to_owned() }).or_default();
         "the run comes to its end".clone_into(&mut row.0);
         row.1.insert(stack, verdict);
@@ -84,7 +103,6 @@ impl Results {
     /// All rows side by side, the counts, and behind them the reasons.
     pub fn table(&self, stacks: &[Stack]) -> String {
         let mut table = String::new();
-        let mut reasons = String::new();
         let columns = |cells: Vec<&str>| cells.into_iter().map(|cell| format!("{cell:<13}")).collect::<String>();
         let mut row = |id: &str, cells: Vec<&str>, name: &str| {
             // Writing to a String can't fail.
@@ -92,8 +110,7 @@ impl Results {
         };
         row("", stacks.iter().map(|stack| stack.name()).collect(), "");
         for (key, (name, verdicts)) in &self.rows {
-            let part = if key.part.is_empty() { String::new() } else { format!(" {}", key.part) };
-            let id = format!("{:02}.{}{part}", key.group, key.number);
+            let id = key.id();
             let cells = stacks.iter().map(|stack| match verdicts.get(stack) {
                 None => "-",
                 Some(Verdict::Passed) => "pass",
@@ -101,11 +118,6 @@ impl Results {
                 Some(Verdict::Skipped(_)) => "skipped",
             });
             row(&id, cells.collect(), name);
-            for stack in stacks {
-                if let Some(Verdict::Failed(why) | Verdict::Skipped(why)) = verdicts.get(stack) {
-                    let _ = writeln!(reasons, "{id:<22}{:<13}{why}", stack.name());
-                }
-            }
         }
         for (title, wanted) in [("passed", 0), ("failed", 1), ("skipped", 2)] {
             let count = |stack| {
@@ -119,7 +131,20 @@ impl Results {
             let counts: Vec<String> = stacks.iter().map(|stack| count(*stack)).collect();
             row(title, counts.iter().map(String::as_str).collect(), "");
         }
-        format!("{table}\n{reasons}")
+        format!("{table}\n{}", self.reasons(stacks))
+    }
+
+    /// Why checks failed or were skipped.
+    pub fn reasons(&self, stacks: &[Stack]) -> String {
+        let mut reasons = String::new();
+        for (key, (_, verdicts)) in &self.rows {
+            for stack in stacks {
+                if let Some(Verdict::Failed(why) | Verdict::Skipped(why)) = verdicts.get(stack) {
+                    let _ = writeln!(reasons, "{:<22}{:<13}{why}", key.id(), stack.name());
+                }
+            }
+        }
+        reasons
     }
 }
 
