@@ -12,14 +12,25 @@
         .section .rom, "awx"
         .code16
 
+/* The vectors of the boot entries for one card each. */
+        .irp    card, 1, 2, 3, 4, 5, 6, 7, 8
+rom_bev_\card:
+        pushfw
+        pushal
+        movw    $\card, %cx
+        jmp     rom_bev_card
+        .endr
+
         .set    BDA_SEGMENT, 0x40
         .set    BDA_BASE_MEMORY, 0x13   /* word 0040:0013, in KiB */
 
 rom_bev:
         pushfw
+        pushal
+        xorw    %cx, %cx                /* the first card that will do */
+rom_bev_card:                           /* here: %cx = the card, counted from 1; flags and registers are saved */
         cli
         cld
-        pushal
         pushw   %ds
         pushw   %es
         movw    $BDA_SEGMENT, %ax
@@ -33,7 +44,9 @@ rom_bev:
         movl    rom_block, %edi
         testl   %edi, %edi
         jnz     1f
+        pushw   %cx
         call    bev_block               /* no PMM: the ROM is still whole */
+        popw    %cx
         movw    $rom_text_no_memory, %si
         jz      .Lbev_say
 1:
@@ -63,7 +76,8 @@ rom_bev:
 /*
  * resident_run: puts a fresh resident block into base memory and runs the core behind it.
  * Mode    16-bit real mode in the ROM's segment, interrupts off, DF clear
- * In      %ax = what the core is to do (entry::resident::Function), %bx = segment for the block, %edi = the core's block
+ * In      %ax = what the core is to do (entry::resident::Function), %cx = the card to use, 0 for any;
+ *         %bx = segment for the block, %edi = the core's block
  * Out     %al = 0 when the resident block can go; for the probe, %ax as the core says
  * Keeps   %bx, %ds, %es; clobbers all other registers
  */
@@ -75,6 +89,7 @@ resident_run:
         movw    %bx, %es
         movl    %edi, %edx
         movw    %ax, %bp
+        pushw   %cx
         xorw    %di, %di
         xorw    %ax, %ax
         movw    $resident_end, %cx
@@ -87,6 +102,7 @@ resident_run:
         movw    $exchange_settings, %di
         movw    ${SETTINGS_SIZE}, %cx
         rep movsb
+        popw    %es:exchange_card
         movw    rom_one_way, %ax
         movw    %ax, %es:one_way
         movw    %bp, %ax

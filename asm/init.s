@@ -34,6 +34,9 @@ rom_init:
         call    core_unpack
         jz      .Linit_whole
         movl    %edi, rom_block
+        pushl   %edi
+        call    boot_entries
+        popl    %edi
         call    boot_hook
         call    rom_shrink
         jmp     .Linit_done

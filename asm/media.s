@@ -55,6 +55,7 @@ media_probe:
         cli
         cld
         movw    ${FUNCTION_PROBE}, %ax
+        xorw    %cx, %cx
         movl    %cs:rom_block, %edi
         call    resident_run
         popfw

@@ -33,6 +33,7 @@ resident_exchange:
         .set    exchange_old_int1a, resident_exchange + {OLD_INT1A}
         .set    exchange_old_int18, resident_exchange + {OLD_INT18}
         .set    exchange_old_int19, resident_exchange + {OLD_INT19}
+        .set    exchange_card, resident_exchange + {CARD}
         .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
         .set    exchange_hidden, resident_exchange + {HIDDEN}
         .set    exchange_settings, resident_exchange + {SETTINGS}

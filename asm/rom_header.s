@@ -59,6 +59,26 @@ pnp_bev:
         .word 0
         .word 0                         /* no static resource information */
 
+/* One more header for each further card; init links as many as there are cards (asm/boot_entries.s). */
+        .set    PNP_LENGTH, 32
+        .set    PNP_NEXT, 6
+        .set    PNP_CHECKSUM, 9
+        .set    PNP_PRODUCT, 0x10
+pnp_more:
+        .irp    card, 2, 3, 4, 5, 6, 7, 8
+        .ascii "$PnP"
+        .byte 1, 2
+        .word 0
+        .byte 0, 0
+        .long 0
+        .word rom_manufacturer - rom_start
+        .word rom_product_\card - rom_start
+        .byte 0x02, 0x00, 0x00, 0xe4
+        .word 0, 0
+        .word rom_bev_\card - rom_start
+        .word 0, 0
+        .endr
+
 /* What romtool finds and patches; all fields but the version are offsets in the ROM. */
         .balign 4
 rom_table:
@@ -99,6 +119,12 @@ rom_product:
         .ascii "hvpxe "
         rom_version
         .asciz " (Hyper-V network)"
+        .irp    card, 1, 2, 3, 4, 5, 6, 7, 8
+rom_product_\card:
+        .ascii "hvpxe "
+        rom_version
+        .asciz " (Hyper-V network, card \card)"
+        .endr
 
 /* Written while the ROM is writable: during init, or where another medium has loaded it (asm/media.s). */
         .balign 4

@@ -70,6 +70,16 @@ pub trait Machine: Clone {
     /// A number that differs between boots and machines (transaction ids, ports).
     fn random(&self) -> u32;
 
+    /// Seconds that the user has before a boot to skip it or to pick a card; 0: none.
+    fn key_wait_seconds(&self) -> u16 {
+        0
+    }
+
+    /// The card that the boot entry stands for, counted from 1; 0: any.
+    fn boot_card(&self) -> usize {
+        0
+    }
+
     /// The SMBIOS system UUID, in the byte order of SMBIOS; `None` when absent, all zero or all ones.
     fn system_uuid(&self) -> Option<[u8; 16]>;
 

@@ -98,6 +98,12 @@ pub trait Nic {
     /// Counters since the card was opened.
     fn statistics(&self) -> NicStatistics;
 
+    /// Which card to open from now on, counted from 1 in the host's order; 0: the first one that will do. Where there is
+    /// one card only, this changes nothing.
+    fn prefer(&mut self, card: usize) {
+        let _ = card;
+    }
+
     /// Which card this is, counted from 1 in the host's order, and how many there are.
     fn place(&self) -> (usize, usize) {
         (1, 1)
@@ -143,6 +149,10 @@ impl<N: Nic> Nic for &mut N {
 
     fn statistics(&self) -> NicStatistics {
         (**self).statistics()
+    }
+
+    fn prefer(&mut self, card: usize) {
+        (**self).prefer(card);
     }
 
     fn place(&self) -> (usize, usize) {

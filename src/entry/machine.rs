@@ -1,6 +1,6 @@
 //! [`Machine`] on the BIOS.
 
-use super::resident::{self, BiosRegisters};
+use super::resident::{self, BiosRegisters, Resident};
 use super::{Rom, bios, hooks, memory, settings, smbios};
 use crate::arch::cpu;
 use crate::hv::Hypervisor;
@@ -60,6 +60,14 @@ impl Machine for Rom {
         // neighbouring values differ everywhere (multiplication by 2^32 divided by the golden ratio).
         let stamp = cpu::time_stamp();
         (stamp as u32 ^ (stamp >> 32) as u32).wrapping_mul(0x9e37_79b9).rotate_left(13)
+    }
+
+    fn key_wait_seconds(&self) -> u16 {
+        settings::get(Setting::KeyWait)
+    }
+
+    fn boot_card(&self) -> usize {
+        Resident::read(|exchange| exchange.card).into()
     }
 
     fn system_uuid(&self) -> Option<[u8; 16]> {

@@ -44,9 +44,11 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     resident::locate(exchange);
     let rom = Rom(());
     let function = resident::function();
-    if matches!(function, Some(Function::Boot | Function::Probe)) {
+    if matches!(function, Some(Function::Boot | Function::Probe | Function::Count)) {
         exception::install();
-        memory::learn_map();
+        if function != Some(Function::Count) {
+            memory::learn_map();
+        }
         hypervisor::detect();
         settings::apply();
         // An earlier attempt's card keeps the record of memory that the host may still write.
@@ -83,6 +85,11 @@ fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom
         Function::NbpReturned => {
             let verdict = Resident::read(|exchange| exchange.ax);
             leave(services.nbp_returned(verdict))
+        }
+        Function::Count => {
+            let cards = services.count_cards();
+            Resident::update(|exchange| exchange.ax = cards as u16);
+            resident::RESULT_DONE
         }
         Function::Probe => {
             let found = services.probe();

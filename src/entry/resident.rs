@@ -33,6 +33,8 @@ pub enum Function {
     NbpReturned = 3,
     /// Look whether there is a card that works, and leave it alone again. Answer in `ax`: 1 when there is.
     Probe = 4,
+    /// Count the cards, in silence; for the boot entries. Answer in `ax`.
+    Count = 5,
 }
 
 /// Registers of a BIOS call, both ways (asm/bios_call.s).
@@ -76,6 +78,10 @@ pub struct Exchange {
     pub opcode: u16,
     /// Result of an API call, or the boot program's verdict.
     pub ax: u16,
+    /// The card to boot from, counted from 1; 0: the first one that will do.
+    pub card: u16,
+    /// Zero.
+    pub reserved: u16,
     /// Offset and segment of the caller's parameter block.
     pub block: [u16; 2],
     /// Physical address of the core's block.
@@ -142,6 +148,7 @@ pub fn function() -> Option<Function> {
         2 => Some(Function::Api),
         3 => Some(Function::NbpReturned),
         4 => Some(Function::Probe),
+        5 => Some(Function::Count),
         _ => None,
     }
 }
@@ -234,6 +241,7 @@ pub mod layout_for_assembly {
     pub const OPCODE: usize = offset_of!(Exchange, opcode);
     pub const BLOCK: usize = offset_of!(Exchange, block);
     pub const AX: usize = offset_of!(Exchange, ax);
+    pub const CARD: usize = offset_of!(Exchange, card);
     pub const CORE_BLOCK: usize = offset_of!(Exchange, core_block);
     pub const OLD_INT15: usize = offset_of!(Exchange, old_int15);
     pub const OLD_INT18: usize = offset_of!(Exchange, old_int18);

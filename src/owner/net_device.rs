@@ -33,6 +33,8 @@ pub struct NetDevice<H: Hypervisor> {
     link: Option<Link<H>>,
     /// The card in use, or used last: its number in the order of the offers, and its instance.
     chosen: Option<(usize, Guid)>,
+    /// The card that the user wants, counted from 0.
+    preferred: Option<usize>,
     mac: MacAddress,
     filter: PacketFilter,
     last_check: u64,
@@ -51,6 +53,7 @@ impl<H: Hypervisor> NetDevice<H> {
             hv,
             link: None,
             chosen: None,
+            preferred: None,
             mac: [0; 6],
             filter: PacketFilter::empty(),
             last_check: 0,
@@ -103,18 +106,18 @@ impl<H: Hypervisor> NetDevice<H> {
             self.link = Some(Link { connection: Connection::new(&self.hv, partition), device: None });
         }
         let Some(link) = &mut self.link else { return Err(Error::NotOpen) };
-        let wanted = self.chosen.map(|(_, instance)| instance);
+        let (wanted, preferred) = (self.chosen.map(|(_, instance)| instance), self.preferred);
         let opened = link.connection.with_synic(|connection| {
             if connection.version().is_some() {
                 connection.service()?;
-                match open_card(connection, wanted) {
+                match open_card(connection, wanted, preferred) {
                     // Somebody ended our connection without leaving a trace in the MSRs.
                     Err(Error::HostTimeout) => connection.mark_lost(),
                     result => return result,
                 }
             }
             connection.connect()?;
-            open_card(connection, wanted)
+            open_card(connection, wanted, preferred)
         });
         match opened {
             Ok(Chosen { index, instance, device }) => {
@@ -322,6 +325,11 @@ impl<H: Hypervisor> Nic for NetDevice<H> {
 
     fn statistics(&self) -> NicStatistics {
         self.device().map(Device::statistics).unwrap_or_default()
+    }
+
+    fn prefer(&mut self, card: usize) {
+        self.preferred = card.checked_sub(1);
+        self.chosen = None;
     }
 
     fn place(&self) -> (usize, usize) {

@@ -26,7 +26,8 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub fn boot(&mut self) -> BootOutcome {
         self.show_banner();
         self.state.undi.restart();
-        match self.load() {
+        self.nic.prefer(self.machine.boot_card());
+        match self.ask_user().and_then(|()| self.load()) {
             Ok(dhcp::Outcome::File) => {
                 self.publish();
                 note(&self.machine, format_args!("Starting the boot program.\n"));
@@ -52,6 +53,42 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             self.explain(error.into());
         }
         found.is_ok()
+    }
+
+    /// How many cards the host offers; 0 when none opens. Says nothing on the screen.
+    pub fn count_cards(&mut self) -> usize {
+        self.state.undi.restart();
+        let count = self.bring_up().map_or(0, |()| self.nic.place().1);
+        // As after a failed boot.
+        let _ = self.undi_cleanup();
+        count
+    }
+
+    /// Gives the user some time to skip the boot or to pick a card, where the settings say so.
+    fn ask_user(&mut self) -> Result<(), BootError> {
+        let seconds = self.machine.key_wait_seconds();
+        if seconds == 0 {
+            return Ok(());
+        }
+        print(
+            &self.machine,
+            format_args!("Esc skips the network boot, 1 to 8 picks a card, Enter starts; {seconds} s ... "),
+        );
+        let deadline = self.machine.now().plus_millis(u64::from(seconds) * 1000);
+        let answer = loop {
+            match self.machine.key() {
+                Some(Key::Cancel) => break Err(Error::Cancelled.into()),
+                Some(Key::Enter) => break Ok(()),
+                Some(Key::Other(digit @ b'1'..=b'8')) => {
+                    self.nic.prefer((digit - b'0').into());
+                    break Ok(());
+                }
+                _ if self.machine.now() >= deadline => break Ok(()),
+                _ => self.machine.idle(),
+            }
+        };
+        print(&self.machine, format_args!("\n"));
+        answer
     }
 
     fn show_banner(&self) {

@@ -1,5 +1,6 @@
 //! Boots in QEMU, end to end. One file per subject; each test is a function that starts machines and says what it saw.
 
+mod boot_entries;
 mod boot_hooks;
 mod budgets;
 mod clients;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<&'static BootTest> {
         media::TESTS,
         budgets::TESTS,
         other_machines::TESTS,
+        boot_entries::TESTS,
         boot_hooks::TESTS,
     ]
     .into_iter()

@@ -1,0 +1,58 @@
+//! Which card a boot uses: by boot entry, by key, or the first one that will do.
+
+use anyhow::{Result, ensure};
+
+use super::{BOOT, Bench, BootTest, finish};
+use crate::lab::machine::Machine;
+
+/// The tests of this file.
+pub const TESTS: &[BootTest] = &[
+    BootTest { name: "entry-per-card", about: "two cards are two boot entries, tried in turn", run: entry_per_card },
+    BootTest { name: "key-picks-card", about: "a digit before the boot picks the card", run: key_picks_card },
+    BootTest { name: "key-skips-boot", about: "Ctrl-C before the boot goes on to the disk", run: key_skips_boot },
+];
+
+fn entry_per_card(bench: &Bench) -> Result<()> {
+    let mut session = bench.start(&machine(bench))?;
+    session.expect("card 2 of 2", BOOT)?;
+    let console = finish(session)?.console;
+    let (first, failure) = (console.find("card 1 of 2"), console.find("PXE-E3B"));
+    ensure!(first.is_some() && first < failure, "the first card was not tried first:\n{console}");
+    ensure!(failure < console.find("card 2 of 2"), "the second card came before the first one had failed:\n{console}");
+    Ok(())
+}
+
+fn key_picks_card(bench: &Bench) -> Result<()> {
+    let mut machine = machine(bench);
+    machine.settings = vec!["key-wait=60".to_owned()];
+    let mut session = bench.start_with_keyboard(&machine)?;
+    session.expect("1 to 8 picks a card", BOOT)?;
+    session.type_text("2")?;
+    session.expect("card 2 of 2", BOOT)?;
+    let console = finish(session)?.console;
+    ensure!(!console.contains("card 1 of 2"), "the first card was tried:\n{console}");
+    Ok(())
+}
+
+fn key_skips_boot(bench: &Bench) -> Result<()> {
+    let mut machine = bench.machine_with_disk(bench.server(&[]), &[])?;
+    machine.settings = vec!["key-wait=60".to_owned()];
+    let mut session = bench.start_with_keyboard(&machine)?;
+    session.expect("1 to 8 picks a card", BOOT)?;
+    session.type_text("\x03")?;
+    session.expect("PXE-EA0", BOOT)?;
+    session.expect(crate::lab::disk::DISK_TEXT, BOOT)?;
+    let console = finish(session)?.console;
+    ensure!(!console.contains("NIC "), "a card was opened:\n{console}");
+    Ok(())
+}
+
+/// A machine with two cards: the first one's server has not got the file, the second one's wire leads nowhere.
+fn machine(bench: &Bench) -> Machine {
+    let mut machine = bench.machine(bench.server(&[("boot-file", "missing.0")]));
+    if let Some(hyperv) = &mut machine.hyperv {
+        let directory = bench.files().display();
+        hyperv.switches.push(format!("net={directory}/second:{directory}/nowhere"));
+    }
+    machine
+}
