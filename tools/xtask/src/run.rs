@@ -194,6 +194,7 @@ impl RunArgs {
                 None => lab.rom.clone(),
             }),
             kernel: None,
+            acpi_table: None,
             drives: Vec::new(),
             other_nic: None,
             settings: self.settings.clone(),

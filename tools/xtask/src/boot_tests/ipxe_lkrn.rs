@@ -56,6 +56,7 @@ fn two_files(bench: &Bench, network: Network, tftp: &str, http: &str) -> Result<
     let kernel = Kernel {
         image: bench.lab.packages.join("usr/lib/ipxe/ipxe.lkrn"),
         initrd: bench.add_file("script.ipxe", script.as_bytes())?,
+        command_line: String::new(),
     };
     let machine = Machine { rom: None, kernel: Some(kernel), ..bench.machine(network) };
     let mut session = bench.start(&machine)?;

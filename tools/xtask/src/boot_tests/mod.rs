@@ -7,6 +7,7 @@ mod clients;
 mod conformance;
 mod host_faults;
 mod ipxe_lkrn;
+mod linux;
 mod media;
 mod network_faults;
 mod other_machines;
@@ -44,6 +45,7 @@ pub struct BootTest {
 pub fn all() -> Vec<&'static BootTest> {
     [
         conformance::TESTS,
+        linux::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
         real_lease::TESTS,
@@ -113,6 +115,7 @@ impl Bench {
             memory_mib: 128,
             rom: Some(self.lab.rom.clone()),
             kernel: None,
+            acpi_table: None,
             drives: Vec::new(),
             other_nic: None,
             settings: Vec::new(),

@@ -53,6 +53,7 @@ impl Stack {
             memory_mib: 128,
             rom: is_ours.then(|| lab.rom.clone()),
             kernel: None,
+            acpi_table: None,
             drives: vec![Drive::Disk(disk)],
             other_nic,
             settings: Vec::new(),

@@ -32,6 +32,8 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its initial RAM disk; for iPXE, a script.
     pub initrd: PathBuf,
+    /// Its command line.
+    pub command_line: String,
 }
 
 /// A BIOS machine. Its only NIC is the synthetic one, unless it has another to boot from.
@@ -43,6 +45,8 @@ pub struct Machine {
     pub rom: Option<PathBuf>,
     /// A kernel to start at once.
     pub kernel: Option<Kernel>,
+    /// One more ACPI table, with its header.
+    pub acpi_table: Option<PathBuf>,
     /// Drives, in the boot order.
     pub drives: Vec<Drive>,
     /// Another NIC to boot from, before all drives.
@@ -154,6 +158,10 @@ impl Machine {
         }
         if let Some(kernel) = &self.kernel {
             command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
+            command.arg("-append").arg(&kernel.command_line);
+        }
+        if let Some(table) = &self.acpi_table {
+            command.arg("-acpitable").arg(words(["file=".into(), escaped(table)]));
         }
         if !self.settings.is_empty() {
             let settings = self.settings.join(" ").replace(',', ",,");
@@ -220,6 +228,7 @@ mod tests {
             memory_mib: 64,
             rom: None,
             kernel: None,
+            acpi_table: None,
             drives: Vec::new(),
             other_nic: None,
             settings: Vec::new(),

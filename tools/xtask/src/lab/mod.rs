@@ -7,6 +7,7 @@ pub mod display;
 pub mod drives;
 pub mod http;
 pub mod lan;
+pub mod linux;
 pub mod machine;
 pub mod nbp;
 pub mod network;

@@ -1,0 +1,132 @@
+//! The lab judged from outside: Linux, with its own Hyper-V drivers, must work on it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{Bench, BootTest, find, finish, noise};
+use crate::lab::linux;
+use crate::lab::machine::Machine;
+use crate::lab::network::SERVER;
+
+/// The tests of this file.
+pub const TESTS: &[BootTest] = &[
+    BootTest {
+        name: "linux-newest",
+        about: "Linux's own drivers: lease, file, file system; newest protocols",
+        run: newest,
+    },
+    BootTest { name: "linux-2016", about: "the same with VMBus 4.0, NVSP 5 and VSTOR 6.0", run: of_2016 },
+    BootTest { name: "linux-2012", about: "the same with VMBus 4.1, NVSP 4 and VSTOR 5.1", run: of_2012 },
+    BootTest { name: "linux-slow-disk", about: "the same with slow, busy and interrupted disks", run: slow_disk },
+];
+
+/// Time for Linux to come up and to do its work (policy): half a minute on an idle machine.
+const LINUX: Duration = Duration::from_secs(240);
+/// Sizes of the disks in MiB: the one that is written to, and one that may only be read.
+const WORK_MIB: usize = 16;
+const READ_ONLY_MIB: usize = 3;
+/// Length of the file that goes from HTTP to the file system: many requests, and not a multiple of any block size.
+const FILE_LEN: usize = 400_007;
+
+fn newest(bench: &Bench) -> Result<()> {
+    works(bench, "5.3", &[])
+}
+
+fn of_2016(bench: &Bench) -> Result<()> {
+    works(bench, "4.0", &["max_vmbus_version=4.0", "max_nvsp_version=0x50000", "max_vstor_version=6.0"])
+}
+
+fn of_2012(bench: &Bench) -> Result<()> {
+    let switches = [
+        "max_vmbus_version=4.1",
+        "max_nvsp_version=0x40000",
+        "max_vstor_version=5.1",
+        "rx_layout=compact",
+        "missing_lun=invalid_lun",
+    ];
+    works(bench, "4.1", &switches)
+}
+
+fn slow_disk(bench: &Bench) -> Result<()> {
+    let switches = [
+        "disk_delay=3ms",
+        "disk_fault=busy*3@20",
+        "disk_fault=attention*1@30",
+        "disk_fault=reset*1@40",
+        "disk_fault=abort*1@50",
+        "unit_attention=on",
+        "missing_lun=no_device",
+        "unsolicited_vstor=on",
+    ];
+    works(bench, "5.3", &switches)
+}
+
+/// A lease and a file over the synthetic NIC; the file onto a file system on the synthetic disk, and back, over a reload
+/// of the disk's driver; a second disk's content. Afterwards the image must hold the file.
+fn works(bench: &Bench, vmbus: &str, switches: &[&str]) -> Result<()> {
+    let (file, other) = (noise(FILE_LEN, 3), noise(READ_ONLY_MIB << 20, 4));
+    let (sum, other_sum) = (sha256(&file), sha256(&other));
+    bench.add_file("http.bin", &file)?;
+    let other = bench.add_file("other.img", &other)?;
+    let work = bench.add_file("work.img", &vec![0; WORK_MIB << 20])?;
+    let script = format!(
+        "await /sys/class/net/eth0\n\
+         ip link set eth0 up\n\
+         udhcpc -i eth0 -n -q -t 10 -s /lease || fail lease\n\
+         wget -q -O /tmp/file http://{SERVER}/http.bin || fail wget\n\
+         check() {{ echo \"$1  $2\" | sha256sum -c -s || fail \"$2 has changed\"; }}\n\
+         check {sum} /tmp/file\n\
+         disk() {{\n\
+           i=0; while :; do\n\
+             for d in /sys/block/sd*; do [ \"$(cat $d/size 2>/dev/null)\" = $1 ] && disk=/dev/${{d##*/}} && await $disk && return; done\n\
+             i=$((i+1)); [ $i -gt 200 ] && fail \"no disk of $1 blocks\"; usleep 100000\n\
+           done\n\
+         }}\n\
+         disk {other_blocks}; check {other_sum} $disk\n\
+         dd if=/dev/zero of=$disk bs=512 count=1 2>/dev/null && fail \"the other disk is not protected\"\n\
+         disk {work_blocks}\n\
+         mke2fs $disk >/dev/null && mount -t ext4 $disk /mnt || fail mke2fs\n\
+         cp /tmp/file /mnt/file && umount /mnt || fail cp\n\
+         rmmod hv_storvsc && load hv_storvsc\n\
+         disk {work_blocks}\n\
+         mount -t ext4 $disk /mnt && check {sum} /mnt/file && rm /tmp/file\n\
+         cp /mnt/file /mnt/again && umount /mnt || fail again\n\
+         mount -t ext4 -o ro $disk /mnt && check {sum} /mnt/again && umount /mnt || fail umount\n\
+         dmesg | grep 'Vmbus version'\n\
+         dmesg | grep -i 'EXT4-fs.*error' && fail 'file system'\n\
+         ip link set eth0 down; rmmod hv_netvsc; rmmod hv_storvsc\n\
+         echo LINUX IS CONTENT\n\
+         sleep 100000\n",
+        other_blocks = READ_ONLY_MIB << 11,
+        work_blocks = WORK_MIB << 11,
+    );
+    let kernel = linux::kernel(&bench.lab.packages, bench.files(), &script)?;
+    let table = bench.add_file("ssdt.aml", &linux::vmbus_ssdt())?;
+    let base = bench.machine(bench.server(&[]));
+    let mut machine = Machine { memory_mib: 384, rom: None, kernel: Some(kernel), acpi_table: Some(table), ..base };
+    if let Some(hyperv) = &mut machine.hyperv {
+        hyperv.switches.push(format!("disk={}", work.display()));
+        hyperv.switches.push(format!("disk={}:ro", other.display()));
+        hyperv.switches.extend(switches.iter().map(|switch| (*switch).to_owned()));
+    }
+    let mut session = bench.start(&machine)?;
+    session.expect("LINUX IS CONTENT", LINUX)?;
+    let report = finish(session)?;
+    ensure!(
+        report.console.contains(&format!("Vmbus version:{vmbus}")),
+        "Linux did not negotiate VMBus {vmbus}:\n{}",
+        report.console
+    );
+    let image = fs::read(&work).context("can't read the disk's image")?;
+    for block in file.chunks_exact(1024) {
+        ensure!(find(&image, block).is_some(), "the disk's image does not hold what Linux wrote");
+    }
+    Ok(())
+}
+
+fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
