@@ -46,9 +46,9 @@ pub enum RxLayout {
 pub enum MissingLun {
     /// INQUIRY succeeds with peripheral qualifier and type 7Fh; everything else as `InvalidLun` (OpenVMM).
     Qualifier,
-    /// SRB status "invalid LUN".
+    /// SRB status "invalid LUN", also for INQUIRY. Linux takes that for a disk without blocks.
     InvalidLun,
-    /// SRB status "no device".
+    /// SRB status "no device", likewise.
     NoDevice,
 }
 
@@ -213,7 +213,7 @@ impl Config {
     /// | `disk_delay` | time that each READ and WRITE takes |
     /// | `disk_fault` | KIND*COUNT@AFTER, may be repeated: `busy*2@5` fails READs and WRITEs 6 and 7; kinds are busy, abort, attention, medium, timeout, reset, short, lost |
     /// | `ignore_vstor` | VSTOR operation that is never completed; may be repeated |
-    /// | `unsolicited_vstor` | on/off: ENUMERATE_BUS after the handshake |
+    /// | `unsolicited_vstor` | on/off: ENUMERATE_BUS after the first request |
     /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
     /// | `post_burst` | STATUS*COUNT@AFTER, may be repeated: `0x13*5@2` answers posts 3 to 7 with 0x13 |
     ///

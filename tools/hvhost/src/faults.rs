@@ -106,7 +106,7 @@ pub struct Faults {
     pub disk_faults: Vec<DiskFaults>,
     /// VSTOR packets of these operations are never completed.
     pub ignore_vstor: Vec<u32>,
-    /// After the VSTOR handshake comes an ENUMERATE_BUS.
+    /// After the first SCSI request comes an ENUMERATE_BUS.
     pub unsolicited_vstor: bool,
     /// Refused posts.
     pub post_bursts: Vec<Burst>,

@@ -337,6 +337,7 @@ fn a_write_protected_disk_refuses_writes() {
 #[test]
 fn unsolicited_and_ignored_packets() {
     let mut this = Disked::ready(&[("unsolicited_vstor", "on"), ("ignore_vstor", "4")]);
+    assert_eq!(this.read(0, 1), good(512));
     let (kind, _, _, packet) = this.guest.packet().expect("ENUMERATE_BUS");
     assert_eq!((kind, word(&packet, 0), packet.len()), (6, 11, 64));
     this.guest.send(6, 1, 9, &[], &[u32s(&[4, 1, 0]), vec![0; 52]].concat());

@@ -35,6 +35,8 @@ pub(crate) struct StorVsp {
     /// Requests under way, the next to be executed first.
     under_way: Vec<Request>,
     replies: Replies,
+    /// An ENUMERATE_BUS is still to come, when that is asked for.
+    news_due: bool,
     /// Packets of the guest are left in the ring.
     behind: bool,
 }
@@ -44,7 +46,14 @@ impl StorVsp {
     pub fn new(index: u32, disks: Vec<Box<dyn DiskBackend>>) -> Self {
         let lun = |(lun, disk)| Lun::new(disk, format!("hvhost-{index}-{lun}"));
         let luns = disks.into_iter().take(MAX_LUNS).enumerate().map(lun).collect();
-        Self { luns, setup: Setup::default(), under_way: Vec::new(), replies: Replies::default(), behind: false }
+        Self {
+            luns,
+            setup: Setup::default(),
+            under_way: Vec::new(),
+            replies: Replies::default(),
+            news_due: true,
+            behind: false,
+        }
     }
 
     fn packet(&mut self, packet: Packet, io: &mut Io<'_>) -> Result<(), Stop> {
@@ -69,7 +78,14 @@ impl StorVsp {
             return Err(stop(io, operation, "no operation for a host"));
         }
         match operation {
-            vstor::EXECUTE_SRB if self.setup.is_ready() => return self.take_request(packet, io),
+            vstor::EXECUTE_SRB if self.setup.is_ready() => {
+                // Real hosts send none before: Linux is not ready for it then, and dies.
+                if std::mem::take(&mut self.news_due) && io.config.faults.unsolicited_vstor {
+                    let len = vstor::packet_len(self.setup.version());
+                    self.replies.notify(vstor::packet(vstor::ENUMERATE_BUS, vstor::STATUS_SUCCESS, &[], len));
+                }
+                return self.take_request(packet, io);
+            }
             vstor::RESET_LUN | vstor::RESET_ADAPTER | vstor::RESET_BUS if self.setup.is_ready() => {
                 self.attention();
                 self.reply(&packet, vstor::STATUS_SUCCESS, &[], io.report.now);
@@ -94,14 +110,8 @@ impl StorVsp {
         if version != was {
             io.report.log(format!("channel {}: VSTOR {}.{}", io.relid, version >> 8, version & 0xff));
         }
-        if operation == vstor::END_INIT && self.setup.is_ready() {
-            if io.config.unit_attention {
-                self.attention();
-            }
-            if io.config.faults.unsolicited_vstor {
-                let len = vstor::packet_len(version);
-                self.replies.notify(vstor::packet(vstor::ENUMERATE_BUS, vstor::STATUS_SUCCESS, &[], len));
-            }
+        if operation == vstor::END_INIT && self.setup.is_ready() && io.config.unit_attention {
+            self.attention();
         }
     }
 
@@ -130,6 +140,7 @@ impl Device for StorVsp {
         self.setup = Setup::default();
         self.under_way.clear();
         self.replies.clear();
+        self.news_due = true;
         self.behind = false;
     }
 

@@ -45,7 +45,7 @@ fn of_2012(bench: &Bench) -> Result<()> {
         "max_nvsp_version=0x40000",
         "max_vstor_version=5.1",
         "rx_layout=compact",
-        "missing_lun=invalid_lun",
+        "underrun_status=on",
     ];
     works(bench, "4.1", &switches)
 }
@@ -58,7 +58,6 @@ fn slow_disk(bench: &Bench) -> Result<()> {
         "disk_fault=reset*1@40",
         "disk_fault=abort*1@50",
         "unit_attention=on",
-        "missing_lun=no_device",
         "unsolicited_vstor=on",
     ];
     works(bench, "5.3", &switches)
