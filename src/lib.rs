@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod arch;
+pub mod disk;
 #[cfg(feature = "rom")]
 pub mod entry;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod nic;
 pub mod owner;
 pub mod pxe;
 pub mod settings;
+pub mod storvsc;
 pub mod time;
 pub mod vmbus;
 pub mod wire;

@@ -4,6 +4,8 @@
 //! ([`crate::error::Error::VmbusOwned`]). One that came and went between two calls is noticed, and the card reconnects.
 
 mod choose;
+mod disk_device;
 mod net_device;
 
+pub use disk_device::DiskDevice;
 pub use net_device::NetDevice;

@@ -73,13 +73,15 @@ impl<H: Hypervisor> Channel<H> {
         }
     }
 
-    /// Takes the rings back. Comes last, after [`quiesce`](Self::quiesce) and the teardown of all other memory.
-    pub fn close(self, connection: &mut Connection<H>) {
-        connection.unshare(self.relid, Gpadl { id: self.gpadl, pages: self.rings.into_pages() });
+    /// Takes the rings back. Comes last, after [`quiesce`](Self::quiesce) and the teardown of all other memory. `true` when
+    /// the host confirmed that it is done with the channel.
+    pub fn close(self, connection: &mut Connection<H>) -> bool {
+        let let_go = connection.unshare(self.relid, Gpadl { id: self.gpadl, pages: self.rings.into_pages() });
         connection.offers.set_open(self.relid, false);
         if connection.version().is_some() && connection.offers.is_gone(self.relid) {
             let _ = connection.release_relid(self.relid);
         }
+        let_go
     }
 
     /// Sends a packet, and signals a host that sleeps.

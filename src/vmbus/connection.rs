@@ -69,7 +69,7 @@ impl<H: Hypervisor> Connection<H> {
         &self.hv
     }
 
-    /// The network cards on offer.
+    /// The devices on offer.
     #[must_use]
     pub const fn offers(&self) -> &Offers {
         &self.offers
@@ -228,7 +228,7 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     /// Keeps memory that the host may still write until the connection ends.
-    pub(super) fn lend(&mut self, pages: H::Pages) {
+    pub fn lend(&mut self, pages: H::Pages) {
         if self.lent.push(pages).is_err() {
             log::line(format_args!("vmbus: memory lost: the host did not let go of it"));
         }
@@ -310,7 +310,7 @@ impl<H: Hypervisor> Connection<H> {
             message_type::RESCIND_CHANNELOFFER => {
                 let relid = message.read::<RelidMessage>().id.get();
                 if self.offers.rescind(relid) {
-                    log::line(format_args!("vmbus: the host took the open network card {relid} back"));
+                    log::line(format_args!("vmbus: the host took the open channel {relid} back"));
                 } else {
                     self.release_relid(relid)?;
                 }

@@ -109,15 +109,18 @@ impl<H: Hypervisor> Connection<H> {
         Ok(created.status.get())
     }
 
-    /// Takes memory back from a device and frees it. Without the host's word it waits for the end of the connection.
+    /// Takes memory back from a device and frees it. Without the host's word it waits for the end of the connection, and
+    /// the answer is `false`.
     ///
     /// The rings and the receive buffer are confirmed only after the channel was closed.
-    pub fn unshare(&mut self, relid: u32, gpadl: Gpadl<H::Pages>) {
-        if self.version().is_some() && self.teardown(relid, gpadl.id).is_ok() {
+    pub fn unshare(&mut self, relid: u32, gpadl: Gpadl<H::Pages>) -> bool {
+        let let_go = self.version().is_some() && self.teardown(relid, gpadl.id).is_ok();
+        if let_go {
             self.hv.free_pages(gpadl.pages);
         } else {
             self.lend(gpadl.pages);
         }
+        let_go
     }
 
     fn teardown(&mut self, relid: u32, id: u32) -> Result<(), Error> {

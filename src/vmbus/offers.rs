@@ -1,11 +1,15 @@
-//! The network cards that the host offers. Everything else it offers is passed over.
+//! The network cards and disk controllers that the host offers. Everything else it offers is passed over.
 
 use heapless::Vec;
 
-use crate::wire::vmbus::{CLASS_NETWORK, Guid, OfferChannel};
+use crate::wire::vmbus::{CLASS_NETWORK, CLASS_SCSI, Guid, OfferChannel};
 
 /// Most network cards that are remembered (policy: Hyper-V allows 8 synthetic ones per machine).
-pub const MAX_OFFERS: usize = 8;
+const MAX_CARDS: usize = 8;
+/// Most SCSI controllers (policy: Hyper-V allows 4 per machine); none in a ROM without the disk service.
+const MAX_CONTROLLERS: usize = if cfg!(feature = "disk") { 4 } else { 0 };
+/// Most offers.
+pub const MAX_OFFERS: usize = MAX_CARDS + MAX_CONTROLLERS;
 
 /// What became of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(super) enum OfferState {
 /// A channel that the host offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
+    /// What kind of device.
+    pub class: Guid,
     /// Which device; the same over reconnects.
     pub instance: Guid,
     /// Channel id; for this connection only.
@@ -30,7 +36,7 @@ pub struct Offer {
     pub(super) state: OfferState,
 }
 
-/// The network cards of this connection, in the order of their offers.
+/// The devices of this connection, in the order of their offers.
 #[derive(Default)]
 pub struct Offers {
     table: Vec<Offer, MAX_OFFERS>,
@@ -43,12 +49,18 @@ impl Offers {
         Self { table: Vec::new() }
     }
 
-    /// Remembers an offer if it is the primary channel of a network card and there is room.
+    /// Remembers an offer if it is the primary channel of a device that we can drive, and there is room.
     pub(super) fn add(&mut self, message: &OfferChannel) {
-        if message.interface != CLASS_NETWORK || message.subchannel_index != 0 {
+        let most = match message.interface {
+            CLASS_NETWORK => MAX_CARDS,
+            CLASS_SCSI => MAX_CONTROLLERS,
+            _ => 0,
+        };
+        if most == 0 || message.subchannel_index != 0 {
             return;
         }
         let offer = Offer {
+            class: message.interface,
             instance: message.instance,
             relid: message.child_relid.get(),
             connection_id: message.connection_id.get(),
@@ -56,8 +68,10 @@ impl Offers {
         };
         if let Some(known) = self.table.iter_mut().find(|known| known.relid == offer.relid) {
             *known = offer;
-        } else if self.table.push(offer).is_err() {
-            crate::log::line(format_args!("vmbus: more than {MAX_OFFERS} network cards; the rest is not used"));
+        } else if self.table.iter().filter(|known| known.class == offer.class).count() >= most
+            || self.table.push(offer).is_err()
+        {
+            crate::log::line(format_args!("vmbus: more than {most} devices of a kind; the rest is not used"));
         }
     }
 
@@ -89,14 +103,23 @@ impl Offers {
         self.table.retain(|offer| offer.relid != relid);
     }
 
-    /// The cards that are there, in the order of their offers.
+    /// The network cards that are there, in the order of their offers.
     pub fn iter(&self) -> impl Iterator<Item = &Offer> {
+        self.there().filter(|offer| offer.class == CLASS_NETWORK)
+    }
+
+    /// The SCSI controllers that are there, likewise.
+    pub fn controllers(&self) -> impl Iterator<Item = &Offer> {
+        self.there().filter(|offer| offer.class == CLASS_SCSI)
+    }
+
+    fn there(&self) -> impl Iterator<Item = &Offer> {
         self.table.iter().filter(|offer| offer.state != OfferState::Rescinded)
     }
 
     /// True when the host took this channel back, or never offered it.
     #[must_use]
     pub fn is_gone(&self, relid: u32) -> bool {
-        !self.iter().any(|offer| offer.relid == relid)
+        !self.there().any(|offer| offer.relid == relid)
     }
 }

@@ -5,4 +5,6 @@ pub mod nvsp;
 pub mod pxe;
 pub mod ring;
 pub mod rndis;
+pub mod scsi;
 pub mod vmbus;
+pub mod vstor;

@@ -1,9 +1,13 @@
 //! The machine: host model, RAM, virtual time and a pool of pages, behind the core's own seam.
+#![allow(dead_code)] // each test program uses its part
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use hvhost::{Config, Counters, CpuidRegs, FlatMemory, GuestMemory, Host, Hypercall, MsrRead, MsrWrite, NetBackend};
+use hvhost::{
+    Config, Counters, CpuidRegs, DiskBackend, FlatMemory, GuestMemory, Host, Hypercall, MemoryDisk, MsrRead, MsrWrite,
+    NetBackend,
+};
 use hvpxe::hv::{CpuidResult, Hypervisor};
 use hvpxe::mem::{Gpa, PAGE_SIZE, SharedMem};
 use hvpxe::owner::NetDevice;
@@ -71,6 +75,12 @@ impl Lab {
     pub fn with(settings: &[(&str, &str)]) -> (Self, Wire) {
         let wire = Wire::echo();
         (Self::new(config(settings), std::slice::from_ref(&wire)), wire)
+    }
+
+    /// Adds a SCSI controller with these disks.
+    pub fn add_scsi_controller(&self, disks: &[MemoryDisk]) {
+        let disks = disks.iter().map(|disk| Box::new(disk.clone()) as Box<dyn DiskBackend>).collect();
+        self.0.borrow_mut().host.add_scsi_controller(disks);
     }
 
     /// A machine without a hypervisor.

@@ -1,4 +1,5 @@
 //! A network of one: it keeps what the guest sends, and gives it what the test wants it to receive.
+#![allow(dead_code)] // each test program uses its part
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

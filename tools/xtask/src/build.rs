@@ -84,7 +84,9 @@ fn for_bios(workspace: &Workspace, package: &str, bin: &str, feature: &str) -> R
     // In a directory of its own: other flags in the same one would have cargo build everything anew each time.
     let target_dir = workspace.target().join("rom");
     let mut command = cargo(workspace);
-    command.args(["build", "--package", package, "--bin", bin, "--features", feature, "--profile", PROFILE]);
+    // Without what is only for tests, or not in the ROM yet.
+    command.args(["build", "--package", package, "--bin", bin, "--no-default-features", "--features", feature]);
+    command.args(["--profile", PROFILE]);
     command.arg("--target").arg(workspace.root.join(TARGET).with_extension("json"));
     command.arg("--target-dir").arg(&target_dir);
     command.args(["-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);

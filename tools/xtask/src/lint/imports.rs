@@ -6,22 +6,23 @@ use super::{SourceFile, code_lines};
 const COMMON: [&str; 3] = ["error", "log", "time"];
 
 /// Each module of `src`, and what it may use besides itself and [`COMMON`]. STYLE, "Imports run one way".
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("arch", &[]),
+    ("disk", &[]),
     ("error", &[]),
     ("hv", &["arch", "mem", "wire"]),
-    ("int13", &["owner", "storvsc", "machine", "mem", "wire"]),
+    ("int13", &["disk", "owner", "storvsc", "machine", "mem", "wire"]),
     ("log", &["arch"]),
     ("machine", &["mem"]),
     ("mem", &[]),
     ("net", &["nic", "machine"]),
     ("netvsc", &["nic", "vmbus", "hv", "arch", "mem", "wire"]),
     ("nic", &[]),
-    ("owner", &["nic", "netvsc", "storvsc", "vmbus", "hv", "arch", "mem", "wire"]),
+    ("owner", &["disk", "nic", "netvsc", "storvsc", "vmbus", "hv", "arch", "mem", "wire"]),
     // Never the parts of VMBus: it asks `nic`, and `owner` answers.
     ("pxe", &["net", "nic", "machine", "mem", "wire"]),
     ("settings", &[]),
-    ("storvsc", &["vmbus", "hv", "arch", "mem", "wire"]),
+    ("storvsc", &["disk", "vmbus", "hv", "arch", "mem", "wire"]),
     ("time", &[]),
     ("vmbus", &["hv", "arch", "mem", "wire"]),
 ];
