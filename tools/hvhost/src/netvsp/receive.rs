@@ -78,7 +78,8 @@ impl NetVsp {
         };
         while self.received.len() < buffer.free().min(io.config.max_rx_ranges) {
             let Some(frame) = self.backend.receive() else { break };
-            if (14..=buffer.mtu).contains(&frame.len()) {
+            let tag_len = if frame.get(12..14) == Some(&[0x81, 0x00]) { 4 } else { 0 };
+            if (14..=buffer.mtu + tag_len).contains(&frame.len()) {
                 self.received.push_back(frame);
             } else {
                 io.report.log(format!("channel {}: frame of {} bytes dropped", io.relid, frame.len()));

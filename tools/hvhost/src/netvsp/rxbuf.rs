@@ -1,5 +1,6 @@
 //! The receive buffer: sub-allocations, and which of them the guest holds.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::RxLayout;
@@ -14,6 +15,8 @@ const HEADER_ROOM: usize = 256;
 const FOOTER_ROOM: usize = 36;
 /// RNDIS header and one per-packet info of 16 bytes.
 const COMPACT_HEADER: usize = 60;
+/// Length of one per-packet info.
+const INFO_LEN: usize = 16;
 /// Size of a sub-allocation beyond the frame in the compact layout: 1728 for 1514.
 const COMPACT_OVERHEAD: usize = 214;
 
@@ -84,12 +87,14 @@ impl ReceiveBuffer {
         let mut ranges = Vec::new();
         for (frame, buffer) in frames.iter().zip(&buffers) {
             let offset = *buffer as usize * self.sub_allocation;
+            let (vlan, frame) = without_tag(frame);
+            let header_len = COMPACT_HEADER + if vlan.is_some() { INFO_LEN } else { 0 };
             let (frame_at, len) = match self.layout {
                 RxLayout::OpenVmm => (HEADER_ROOM, self.sub_allocation),
-                RxLayout::Compact => (COMPACT_HEADER, COMPACT_HEADER + frame.len()),
+                RxLayout::Compact => (header_len, header_len + frame.len()),
             };
-            let header = packet_header(len, frame_at, frame.len());
-            if !(self.region.write(mem, offset, &header) && self.region.write(mem, offset + frame_at, frame)) {
+            let header = packet_header(len, frame_at, frame.len(), vlan);
+            if !(self.region.write(mem, offset, &header) && self.region.write(mem, offset + frame_at, &frame)) {
                 return None;
             }
             ranges.push((len as u32, offset as u32));
@@ -113,13 +118,28 @@ impl ReceiveBuffer {
     }
 }
 
-/// RNDIS PACKET header of 44 bytes and a checksum info that says nothing: {size, type 0, data offset, flags 0}.
-fn packet_header(message_len: usize, frame_at: usize, frame_len: usize) -> Vec<u8> {
+/// RNDIS PACKET header of 44 bytes, a checksum info that says nothing, and the VLAN's: {size, type, data offset, value}.
+fn packet_header(message_len: usize, frame_at: usize, frame_len: usize, vlan: Option<usize>) -> Vec<u8> {
     let data_offset = frame_at - 8; // offsets count from byte 8
-    [1, message_len, data_offset, frame_len, 0, 0, 0, 0x24, 16, 0, 0, 16, 0, 12, 0]
-        .iter()
-        .flat_map(|&field| (field as u32).to_le_bytes())
+    let infos = INFO_LEN * if vlan.is_some() { 2 } else { 1 };
+    [1, message_len, data_offset, frame_len, 0, 0, 0, 0x24, infos, 0, 0]
+        .into_iter()
+        .chain([16, 0, 12, 0])
+        .chain(vlan.into_iter().flat_map(|value| [16, 6, 12, value]))
+        .flat_map(|field| (field as u32).to_le_bytes())
         .collect()
+}
+
+/// A frame without its 802.1Q tag, and the tag as NDIS has it: priority 2:0, canonical 3, VLAN id 15:4.
+fn without_tag(frame: &[u8]) -> (Option<usize>, Cow<'_, [u8]>) {
+    match frame {
+        [_, _, _, _, _, _, _, _, _, _, _, _, 0x81, 0x00, high, low, rest @ ..] => {
+            let tag = usize::from(u16::from_be_bytes([*high, *low]));
+            let info = tag >> 13 | (tag >> 12 & 1) << 3 | (tag & 0xfff) << 4;
+            (Some(info), [&frame[..12], rest].concat().into())
+        }
+        _ => (None, frame.into()),
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +177,20 @@ mod tests {
         assert_eq!(rx.sub_allocation, 1728);
         let (_, ranges) = rx.put_frames(&[vec![0xab; 60]], &mut mem).unwrap();
         assert_eq!(ranges, [(120, 16 * 1728)]);
+    }
+
+    #[test]
+    fn a_vlan_tag_is_taken_out_of_the_frame() {
+        let mut mem = FlatMemory::new(0x20000);
+        let mut rx = buffer(RxLayout::Compact, &mem);
+        let frame = [&[0xff; 12][..], &[0x81, 0, 0x60, 5, 8, 0], &[7; 50]].concat();
+        let (_, ranges) = rx.put_frames(&[frame], &mut mem).unwrap();
+        assert_eq!(ranges, [(76 + 64, 16 * 1728)]);
+        let mut message = [0; 140];
+        mem.read(16 * 1728, &mut message).unwrap();
+        assert_eq!(message[32], 32, "two infos");
+        assert_eq!(message[60..76], [16, 0, 0, 0, 6, 0, 0, 0, 12, 0, 0, 0, 0x53, 0, 0, 0]);
+        assert_eq!(message[76..90], [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 8, 0]);
     }
 
     #[test]
