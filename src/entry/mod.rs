@@ -52,7 +52,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         hypervisor::detect();
         settings::apply();
         // An earlier attempt's card keeps the record of memory that the host may still write.
-        NIC.borrow().get_or_insert_with(|| NetDevice::new(rom));
+        NIC.borrow().get_or_insert_with(|| NetDevice::new(rom)).set_vlan(settings::get(Setting::Vlan));
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
     let (mut state, mut nic) = (STATE.borrow(), NIC.borrow());

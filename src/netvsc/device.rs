@@ -6,13 +6,14 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::exchange::Exchange;
 use super::rxbuf::{Queue, RECEIVE_PAGES, Waiting};
 use super::txbuf::{SEND_PAGES, Sections};
+use super::vlan;
 use crate::error::Error;
 use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::{PAGE_SIZE, SharedMem};
 use crate::nic::{MAX_FRAME_LEN, MacAddress, NicStatistics, PacketFilter};
 use crate::vmbus::{Channel, Connection, Gpadl};
-use crate::wire::rndis::{self, OFFSET_BASE, PACKET_HEADER_LEN, oid};
+use crate::wire::rndis::{self, OFFSET_BASE, PACKET_HEADER_LEN, VlanTag, oid};
 use crate::wire::{nvsp, ring};
 
 /// Shortest frame on a wire, without its check sequence (IEEE 802.3).
@@ -36,6 +37,7 @@ pub struct Device<H: Hypervisor> {
     pub(super) link_up: bool,
     pub(super) statistics: NicStatistics,
     mac: MacAddress,
+    vlan: u16,
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -52,7 +54,13 @@ impl<H: Hypervisor> Device<H> {
             link_up: false,
             statistics: NicStatistics::default(),
             mac: [0; 6],
+            vlan: 0,
         }
+    }
+
+    /// Puts the card into a VLAN, or into none with 0: frames of others are dropped.
+    pub const fn set_vlan(&mut self, id: u16) {
+        self.vlan = id;
     }
 
     /// Brings the card up: version, buffers, address, link. On an error the card must still be [`close`](Self::close)d.
@@ -227,6 +235,8 @@ impl<H: Hypervisor> Device<H> {
         let start = (packet.data_offset.get() as usize).saturating_add(OFFSET_BASE);
         let frame_len = packet.data_length.get() as usize;
         let fits = frame_len >= ETHERNET_HEADER_LEN && start.saturating_add(frame_len) <= length;
+        let read = |at, into: &mut [u8]| receive.pages.read(waiting.offset as usize + at, into);
+        let fits = fits && vlan::id_of(&packet, length, &read) == self.vlan;
         match buffer.get_mut(..frame_len) {
             Some(frame) if fits => {
                 receive.pages.read(waiting.offset as usize + start, frame);
@@ -254,8 +264,12 @@ impl<H: Hypervisor> Device<H> {
         let send = self.send.as_ref().ok_or(Error::NotOpen)?;
         let padded = length.max(MIN_FRAME_LEN);
         let mut at = self.sections.offset(index);
-        send.pages.write(at, rndis::Packet::for_frame(padded as u32).as_bytes());
-        at += PACKET_HEADER_LEN;
+        let tag = VlanTag::new(self.vlan);
+        let tag = if self.vlan == 0 { &[] } else { tag.as_bytes() };
+        let head_len = PACKET_HEADER_LEN + tag.len();
+        send.pages.write(at, rndis::Packet::for_frame(padded as u32, tag.len() as u32).as_bytes());
+        send.pages.write(at + PACKET_HEADER_LEN, tag);
+        at += head_len;
         for piece in pieces {
             send.pages.write(at, piece);
             at += piece.len();
@@ -265,7 +279,7 @@ impl<H: Hypervisor> Device<H> {
             message_type: U32::new(nvsp::message_type::SEND_RNDIS_PKT),
             channel_type: U32::new(nvsp::CHANNEL_DATA),
             section_index: U32::new(index),
-            section_size: U32::new((PACKET_HEADER_LEN + padded) as u32),
+            section_size: U32::new((head_len + padded) as u32),
         };
         let bytes = nvsp::padded(&message);
         let bytes = &bytes[..self.exchange.message_len];

@@ -11,5 +11,6 @@ mod packets;
 mod rndis;
 mod rxbuf;
 mod txbuf;
+mod vlan;
 
 pub use device::Device;

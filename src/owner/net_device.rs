@@ -37,6 +37,7 @@ pub struct NetDevice<H: Hypervisor> {
     preferred: Option<usize>,
     mac: MacAddress,
     filter: PacketFilter,
+    vlan: u16,
     last_check: u64,
     checks: u32,
     /// When the first frame went out that the host hasn't confirmed, or when it last confirmed one; in cycles.
@@ -56,11 +57,17 @@ impl<H: Hypervisor> NetDevice<H> {
             preferred: None,
             mac: [0; 6],
             filter: PacketFilter::empty(),
+            vlan: 0,
             last_check: 0,
             checks: 0,
             waiting_since: 0,
             confirmed: 0,
         }
+    }
+
+    /// Sets the VLAN of all frames from the next open on; 0 for none. The tag is the card's affair: callers see plain frames.
+    pub const fn set_vlan(&mut self, id: u16) {
+        self.vlan = id;
     }
 
     /// How many network cards the host offers; 0 before the first open.
@@ -120,7 +127,8 @@ impl<H: Hypervisor> NetDevice<H> {
             open_card(connection, wanted, preferred)
         });
         match opened {
-            Ok(Chosen { index, instance, device }) => {
+            Ok(Chosen { index, instance, mut device }) => {
+                device.set_vlan(self.vlan);
                 self.mac = device.mac();
                 self.chosen = Some((index, instance));
                 link.device = Some(device);

@@ -164,26 +164,88 @@ pub struct Packet {
     pub data_offset: U32,
     /// Length of the frame in bytes.
     pub data_length: U32,
-    /// Out-of-band data, per-packet information, handle and reserved: all zero in what we send, not needed in what
-    /// we receive.
-    pub other: [U32; 7],
+    /// Out-of-band data: offset, length, count; zero in what we send, not needed in what we receive.
+    pub out_of_band: [U32; 3],
+    /// Where the [`PerPacketInfo`] starts, from [`OFFSET_BASE`].
+    pub info_offset: U32,
+    /// Length of all of it in bytes.
+    pub info_length: U32,
+    /// Handle and reserved; zero.
+    pub other: [U32; 2],
 }
 /// Length of a [`Packet`] header in bytes.
 pub const PACKET_HEADER_LEN: usize = 44;
 const_assert_eq!(size_of::<Packet>(), PACKET_HEADER_LEN);
 
-impl Packet {
-    /// The header of a frame of this length that follows it immediately.
+/// Per-packet information: the head of one piece.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PerPacketInfo {
+    /// Length of the piece in bytes, this head included.
+    pub size: U32,
+    /// What it is.
+    pub kind: U32,
+    /// Where its value starts, from the head.
+    pub offset: U32,
+}
+const_assert_eq!(size_of::<PerPacketInfo>(), 12);
+
+/// Kind of a [`PerPacketInfo`] with a [`VlanInfo`].
+pub const PER_PACKET_INFO_VLAN: u32 = 6;
+
+/// `Ieee8021QInfo`: bits 2:0 priority, 3 canonical format, 15:4 VLAN id.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct VlanInfo(pub U32);
+
+impl VlanInfo {
+    /// The VLAN id.
     #[must_use]
-    pub const fn for_frame(length: u32) -> Self {
+    pub const fn id(self) -> u16 {
+        (self.0.get() >> 4 & 0xfff) as u16
+    }
+}
+
+/// The only per-packet information that we send: the tag of the frame's VLAN, with priority 0.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct VlanTag {
+    head: PerPacketInfo,
+    value: VlanInfo,
+}
+const_assert_eq!(size_of::<VlanTag>(), 16);
+
+impl VlanTag {
+    /// The tag of a VLAN.
+    #[must_use]
+    pub const fn new(id: u16) -> Self {
+        Self {
+            head: PerPacketInfo {
+                size: U32::new(size_of::<Self>() as u32),
+                kind: U32::new(PER_PACKET_INFO_VLAN),
+                offset: U32::new(size_of::<PerPacketInfo>() as u32),
+            },
+            value: VlanInfo(U32::new((id as u32) << 4)),
+        }
+    }
+}
+
+impl Packet {
+    /// The header of a frame of this length that follows it immediately, or behind per-packet information.
+    #[must_use]
+    pub const fn for_frame(length: u32, info_length: u32) -> Self {
+        let behind = (PACKET_HEADER_LEN - OFFSET_BASE) as u32;
         Self {
             header: Header {
                 message_type: U32::new(message_type::PACKET),
-                length: U32::new(PACKET_HEADER_LEN as u32 + length),
+                length: U32::new(PACKET_HEADER_LEN as u32 + info_length + length),
             },
-            data_offset: U32::new((PACKET_HEADER_LEN - OFFSET_BASE) as u32),
+            data_offset: U32::new(behind + info_length),
             data_length: U32::new(length),
-            other: [U32::ZERO; 7],
+            out_of_band: [U32::ZERO; 3],
+            info_offset: U32::new(if info_length == 0 { 0 } else { behind }),
+            info_length: U32::new(info_length),
+            other: [U32::ZERO; 2],
         }
     }
 }
@@ -198,7 +260,16 @@ mod tests {
     fn packet_header_has_the_published_bytes() {
         let mut expected = [0; 44];
         expected[..16].copy_from_slice(&[1, 0, 0, 0, 0x68, 0, 0, 0, 0x24, 0, 0, 0, 0x3c, 0, 0, 0]);
-        assert_eq!(Packet::for_frame(60).as_bytes(), expected);
+        assert_eq!(Packet::for_frame(60, 0).as_bytes(), expected);
+    }
+
+    #[test]
+    fn a_vlan_tag_lies_between_header_and_frame() {
+        let mut expected = [0; 44];
+        expected[..16].copy_from_slice(&[1, 0, 0, 0, 0x78, 0, 0, 0, 0x34, 0, 0, 0, 0x3c, 0, 0, 0]);
+        expected[28..36].copy_from_slice(&[0x24, 0, 0, 0, 0x10, 0, 0, 0]);
+        assert_eq!(Packet::for_frame(60, 16).as_bytes(), expected);
+        assert_eq!(VlanTag::new(5).as_bytes(), [16, 0, 0, 0, 6, 0, 0, 0, 12, 0, 0, 0, 0x50, 0, 0, 0]);
     }
 
     #[test]

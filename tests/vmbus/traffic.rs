@@ -208,3 +208,44 @@ fn a_closed_card_neither_sends_nor_receives() {
     assert_eq!(nic.link_is_up(), Err(Error::NotOpen));
     release(&lab, &mut nic);
 }
+
+/// A frame as the wire has it, with a tag of priority 3.
+fn tagged(frame: &[u8], id: u8) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0x00, 0x60, id], &frame[12..]].concat()
+}
+
+#[test]
+fn in_a_vlan_frames_have_its_tag_on_the_wire_and_none_here() {
+    for layout in ["openvmm", "compact"] {
+        let (lab, wire) = Lab::with(&[("rx_layout", layout)]);
+        let mut nic = lab.net_device();
+        nic.set_vlan(5);
+        nic.open().unwrap();
+        nic.set_filter(PacketFilter::DIRECTED | PacketFilter::BROADCAST).unwrap();
+        for length in [60, 61, 1000, MAX_FRAME_LEN] {
+            let sent = frame(length, length);
+            nic.transmit(&[&sent]).unwrap();
+            assert_eq!(receive_one(&lab, &mut nic), sent, "it came back with its tag");
+            let expected = [&sent[..12], &[0x81, 0x00, 0, 5], &sent[12..]].concat();
+            assert_eq!(wire.taken(), [expected]);
+        }
+        let ours = frame(80, 1);
+        wire.give(frame(80, 2));
+        wire.give(tagged(&frame(80, 3), 6));
+        wire.give(tagged(&frame(80, 4), 0));
+        wire.give(tagged(&ours, 5));
+        assert_eq!(receive_one(&lab, &mut nic), ours, "the others were dropped");
+        assert_eq!(nic.statistics().dropped, 3);
+        release(&lab, &mut nic);
+    }
+}
+
+#[test]
+fn without_a_vlan_frames_of_vlans_are_dropped() {
+    let (lab, wire, mut nic) = open(&[]);
+    wire.give(tagged(&frame(80, 1), 5));
+    wire.give(tagged(&frame(80, 2), 0));
+    assert_eq!(receive_one(&lab, &mut nic), frame(80, 2), "priority alone is no VLAN");
+    assert_eq!(nic.statistics().dropped, 1);
+    release(&lab, &mut nic);
+}
