@@ -6,12 +6,14 @@ use anyhow::{Context, Result, ensure};
 
 use super::{BOOT, Bench, BootTest, finish};
 use crate::lab::lan::{Host, Lan};
+use crate::lab::machine::Machine;
 use crate::lab::nbp::announcing;
 use crate::lab::session::Report;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
     BootTest { name: "real-dhcp", about: "dnsmasq: a lease and a boot file", run: plain },
+    BootTest { name: "real-dhcp-vlan", about: "the same, and every frame has a VLAN tag", run: vlan },
     BootTest { name: "real-dhcp-overload", about: "options fill the packet and its sname and file", run: overload },
     BootTest { name: "real-dhcp-nak", about: "the server changes its mind between OFFER and REQUEST", run: nak },
     BootTest { name: "real-dhcp-offers", about: "two servers offer, one of them a boot file", run: several_offers },
@@ -23,6 +25,8 @@ pub const TESTS: &[BootTest] = &[
 pub const NBP_TEXT: &str = "THE BOOT FILE RUNS";
 /// Its name.
 pub const NBP: &str = "nbp.0";
+/// The tag of the VLAN.
+const VLAN: u16 = 5;
 /// A range of leases.
 pub const LEASES: &str = "--dhcp-range=10.0.2.100,10.0.2.120,255.255.255.0,1h";
 
@@ -53,6 +57,17 @@ fn plain(bench: &Bench) -> Result<()> {
     let report = boots(bench, &lan)?;
     ensure!(report.console.contains("10.0.2.1 offers 10.0.2.1"), "no lease of dnsmasq's:\n{}", report.console);
     host.expect_log("dnsmasq", "DHCPACK(eth0)", 1, Duration::ZERO)
+}
+
+fn vlan(bench: &Bench) -> Result<()> {
+    let lan = Lan::create()?;
+    let mut host = lan.attach("10.0.2.1/24")?;
+    serve(bench, &mut host, &[LEASES, "--dhcp-boot=nbp.0"])?;
+    let network = lan.network(Some(VLAN));
+    let machine = Machine { settings: vec![format!("vlan={VLAN}")], ..bench.machine(network) };
+    let mut session = bench.start(&machine)?;
+    session.expect(NBP_TEXT, BOOT)?;
+    finish(session).map(drop)
 }
 
 fn overload(bench: &Bench) -> Result<()> {
