@@ -87,6 +87,52 @@ pub enum TftpFault {
     Garbage,
 }
 
+/// How the HTTP server misbehaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HttpFault {
+    /// `none`: not at all.
+    #[default]
+    None,
+    /// `silent`: takes the request and says nothing.
+    Silent,
+    /// `close`: ends the connection instead of an answer.
+    Close,
+    /// `status CODE`: answers every request with this status.
+    Status(u16),
+    /// `redirect TARGET`: answers requests for paths with another last part with 302 and this `Location`.
+    Redirect(String),
+    /// `no-length`: the connection's end is the body's.
+    NoLength,
+    /// `truncated`: ends the connection before the last byte.
+    Truncated,
+    /// `stall-after N`: says nothing more after N bytes of the body.
+    StallAfter(usize),
+    /// `chunked`: in chunks of 1 to 4,000 bytes, with extensions and fields behind them.
+    Chunked,
+    /// `chunked-garbage`: the second chunk's size is none.
+    ChunkedGarbage,
+    /// `endless-head`: headers without an end.
+    EndlessHead,
+    /// `text TEXT`: answers with this line.
+    Text(String),
+}
+
+/// How the DNS server misbehaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DnsFault {
+    /// `none`: not at all.
+    #[default]
+    None,
+    /// `silent`: no answer.
+    Silent,
+    /// `failure`: SERVFAIL.
+    ServerFailure,
+    /// `alias`: the address is that of a CNAME.
+    Alias,
+    /// `garbage`: cut answers and foreign ones before the right one.
+    Garbage,
+}
+
 /// What the proxyDHCP server does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Proxy {
@@ -158,6 +204,16 @@ pub struct Config {
     pub tftp_fault: TftpFault,
     /// Whether there is an HTTP server.
     pub http: bool,
+    /// Its port.
+    pub http_port: u16,
+    /// Its fault.
+    pub http_fault: HttpFault,
+    /// Option 6.
+    pub dns_servers: Vec<Ipv4Addr>,
+    /// What the DNS server knows.
+    pub dns_names: Vec<(String, Ipv4Addr)>,
+    /// Its fault.
+    pub dns_fault: DnsFault,
     /// One way.
     pub latency: Duration,
     /// Frames lost, each way.
@@ -201,6 +257,11 @@ impl Default for Config {
             tftp_max_window: 64,
             tftp_fault: TftpFault::None,
             http: true,
+            http_port: 80,
+            http_fault: HttpFault::None,
+            dns_servers: Vec::new(),
+            dns_names: Vec::new(),
+            dns_fault: DnsFault::None,
             latency: Duration::ZERO,
             loss_percent: 0.0,
             duplicate_percent: 0.0,
@@ -262,6 +323,14 @@ impl Config {
             "tftp.max-window" => self.tftp_max_window = parse(key, value)?,
             "tftp.fault" => self.tftp_fault = tftp_fault(value).ok_or_else(|| bad(key, value))?,
             "http" => self.http = switch(key, value)?,
+            "http.port" => self.http_port = parse(key, value)?,
+            "http.fault" => self.http_fault = http_fault(value).ok_or_else(|| bad(key, value))?,
+            "dns.server" => self.dns_servers.push(parse(key, value)?),
+            "dns.name" => {
+                let (name, address) = value.split_once(' ').ok_or_else(|| bad(key, value))?;
+                self.dns_names.push((name.into(), parse(key, address)?));
+            }
+            "dns.fault" => self.dns_fault = dns_fault(value).ok_or_else(|| bad(key, value))?,
             "latency-ms" => self.latency = Duration::from_millis(parse(key, value)?),
             "loss-percent" => self.loss_percent = percent(key, value)?,
             "duplicate-percent" => self.duplicate_percent = percent(key, value)?,
@@ -352,6 +421,35 @@ fn tftp_fault(value: &str) -> Option<TftpFault> {
         ["reorder"] => TftpFault::Reorder,
         ["endless"] => TftpFault::Endless,
         ["garbage"] => TftpFault::Garbage,
+        _ => return None,
+    })
+}
+
+fn http_fault(value: &str) -> Option<HttpFault> {
+    Some(match value.split_once(' ').unwrap_or((value, "")) {
+        ("none", "") => HttpFault::None,
+        ("silent", "") => HttpFault::Silent,
+        ("close", "") => HttpFault::Close,
+        ("status", code) => HttpFault::Status(code.parse().ok()?),
+        ("redirect", target) => HttpFault::Redirect(target.into()),
+        ("no-length", "") => HttpFault::NoLength,
+        ("truncated", "") => HttpFault::Truncated,
+        ("stall-after", bytes) => HttpFault::StallAfter(bytes.parse().ok()?),
+        ("chunked", "") => HttpFault::Chunked,
+        ("chunked-garbage", "") => HttpFault::ChunkedGarbage,
+        ("endless-head", "") => HttpFault::EndlessHead,
+        ("text", text) => HttpFault::Text(text.into()),
+        _ => return None,
+    })
+}
+
+fn dns_fault(value: &str) -> Option<DnsFault> {
+    Some(match value {
+        "none" => DnsFault::None,
+        "silent" => DnsFault::Silent,
+        "failure" => DnsFault::ServerFailure,
+        "alias" => DnsFault::Alias,
+        "garbage" => DnsFault::Garbage,
         _ => return None,
     })
 }

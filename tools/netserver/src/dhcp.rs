@@ -110,6 +110,9 @@ impl DhcpServer {
             _ => {}
         }
         reply.option(51, &config.lease_seconds.to_be_bytes());
+        if !config.dns_servers.is_empty() {
+            reply.option(6, &config.dns_servers.iter().flat_map(|server| server.octets()).collect::<Vec<_>>());
+        }
         reply.address(1, config.mask);
         reply.address(3, config.gateway);
         if config.pxe_class {

@@ -117,7 +117,7 @@ impl Host {
         self.interface.poll(now, &mut self.frames, &mut self.sockets);
         if config.http {
             for (handle, connection) in &mut self.connections {
-                connection.serve(self.sockets.get_mut(*handle), files, events);
+                connection.serve(config, self.sockets.get_mut(*handle), files, events);
             }
             self.interface.poll(now, &mut self.frames, &mut self.sockets);
         }

@@ -1,4 +1,4 @@
-//! A network for one boot client: DHCP, proxyDHCP, boot servers, TFTP, HTTP, ARP and ping over bare Ethernet frames.
+//! A network for one boot client: DHCP, proxyDHCP, boot servers, TFTP, HTTP, DNS, ARP and ping over bare Ethernet frames.
 //!
 //! No sockets and no threads: frames go in by [`NetServer::handle`] and come out of [`NetServer::poll`], and time is
 //! what the caller says it is. So a test runs minutes of retries in milliseconds and gets the same result each time,
@@ -54,12 +54,18 @@
 //! | `tftp.max-block`, `tftp.max-window` | largest values granted (65464, 64); blocks over 1468 bytes go in IP fragments |
 //! | `tftp.fault` | see [`TftpFault`] (`none`) |
 //! | `http` | `on` or `off` (`on`) |
+//! | `http.port` | the port (80) |
+//! | `http.fault` | see [`HttpFault`] (`none`) |
+//! | `dns.server` | adds an address to option 6; queries to port 53 of any address are answered |
+//! | `dns.name` | `NAME ADDRESS`: adds a name |
+//! | `dns.fault` | see [`DnsFault`] (`none`) |
 //! | `latency-ms` | one way, in milliseconds (0) |
 //! | `loss-percent`, `duplicate-percent`, `reorder-percent` | of frames, each way (0) |
 //! | `seed` | of the random numbers behind them (1) |
 
 mod config;
 mod dhcp;
+mod dns;
 mod files;
 mod frame;
 mod host;
@@ -68,7 +74,7 @@ mod link;
 mod options;
 mod tftp;
 
-pub use config::{Config, ConfigError, DhcpFault, Proxy, TftpFault};
+pub use config::{Config, ConfigError, DhcpFault, DnsFault, HttpFault, Proxy, TftpFault};
 pub use files::Files;
 
 use std::time::Duration;
@@ -94,6 +100,8 @@ pub enum Event {
     TftpAborted(u16),
     /// A file was asked for by HTTP.
     HttpRequest(String),
+    /// An address was asked for by DNS.
+    DnsQuery(String),
     /// The client sent something that the protocols forbid.
     Violation(String),
 }
@@ -181,6 +189,7 @@ impl NetServer {
         let mut out = Vec::new();
         match Udp::parse(frame) {
             Ok(Some(udp)) => match udp.destination.port() {
+                53 => dns::handle(&self.config, &udp, &mut out, &mut self.events),
                 67 | 4011 => self.dhcp.handle(&self.config, &udp, &mut out, &mut self.events),
                 _ => self.tftp.handle(&self.config, &self.files, &udp, now, &mut out, &mut self.events),
             },
