@@ -20,7 +20,8 @@ mod smbios;
 use crate::log;
 use crate::machine::Machine;
 use crate::mem::SegOff;
-use crate::mem::single::Single;
+use crate::mem::single::{Once, Single};
+use crate::net::sockets::{BUFFERS_LEN, SocketPlaces};
 use crate::owner::NetDevice;
 use crate::pxe::{Api, BootOutcome, Residency, State, Then};
 use crate::settings::Setting;
@@ -33,6 +34,10 @@ pub struct Rom(());
 
 /// What the PXE services remember between calls.
 static STATE: Single<State> = Single::new(State::new());
+/// What smoltcp's sockets work with. Apart from the buffers, which are zeroes and so take no room in the image.
+static SOCKET_PLACES: Once<SocketPlaces> = Once::new(SocketPlaces::new());
+/// Send and receive buffers.
+static SOCKET_BUFFERS: Once<[u8; BUFFERS_LEN]> = Once::new([0; BUFFERS_LEN]);
 /// The card; made by the first boot attempt.
 static NIC: Single<Option<NetDevice<Rom>>> = Single::new(None);
 
@@ -53,6 +58,9 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         settings::apply();
         // An earlier attempt's card keeps the record of memory that the host may still write.
         NIC.borrow().get_or_insert_with(|| NetDevice::new(rom)).set_vlan(settings::get(Setting::Vlan));
+        if let (Some(places), Some(buffers)) = (SOCKET_PLACES.take(), SOCKET_BUFFERS.take()) {
+            STATE.borrow().equip(places, buffers);
+        }
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
     let (mut state, mut nic) = (STATE.borrow(), NIC.borrow());

@@ -53,6 +53,26 @@ pub enum NetError {
     TftpClosed,
     /// The requested block size is under 8 bytes, or the name does not fit a request (PXE-E3F).
     TftpInvalidRequest,
+    /// The URL has another scheme than http and tftp, is too long, or names no host.
+    BadUrl,
+    /// No name server answered, or none is known.
+    NameTimeout,
+    /// The name server knows no IPv4 address for the name.
+    NameNotFound,
+    /// The HTTP server did not answer the connection.
+    HttpConnectTimeout,
+    /// The HTTP server refused the connection.
+    HttpRefused,
+    /// The HTTP server stopped in the middle.
+    HttpReadTimeout,
+    /// The HTTP server broke the connection or the protocol.
+    HttpBroken,
+    /// Status 404 or 410.
+    HttpNotFound,
+    /// Status 401 or 403.
+    HttpForbidden,
+    /// Any other status, or too many redirections in a row.
+    HttpStatus(u16),
 }
 
 impl From<Error> for NetError {

@@ -1,14 +1,26 @@
-//! The network: ARP, IPv4 and UDP by smoltcp, and the boot protocols over them (DHCP with PXE, TFTP).
+//! The network: ARP, IPv4, UDP and TCP by smoltcp, and the boot protocols over them (DHCP with PXE, TFTP; with the
+//! feature `http` also DNS and HTTP).
 //!
 //! [`Stack`](stack::Stack) holds all state between calls; [`Net`] lends it a card and a machine for the length of one
 //! call. Nothing here prints and nothing knows far pointers or PXE codes: callers get [`NetError`] and progress events.
 
 pub mod dhcp;
+#[cfg(feature = "http")]
+pub mod dns;
 pub mod error;
+#[cfg(feature = "http")]
+pub mod file;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod phy;
+pub mod sockets;
 pub mod stack;
+#[cfg(feature = "http")]
+pub mod tcp;
 pub mod tftp;
 pub mod udp;
+#[cfg(feature = "http")]
+pub mod url;
 
 use core::net::Ipv4Addr;
 
@@ -23,6 +35,12 @@ use udp::{Datagram, Filter, Slot};
 
 /// Milliseconds in a second, the unit of the protocols' time-outs.
 pub(crate) const SECOND: u64 = 1000;
+
+/// Takes a piece of a file.
+pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), NetError> + 'a;
+
+/// Takes a piece of a file and its offset, in bytes.
+pub type FileSink<'a> = dyn FnMut(u64, &[u8]) -> Result<(), NetError> + 'a;
 
 /// Everything that an exchange on the wire needs, borrowed for one call.
 pub struct Net<'a, N, M> {
@@ -106,6 +124,17 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     pub fn ephemeral_port(&self) -> u16 {
         0xc000 | self.machine.random() as u16
     }
+}
+
+/// A decimal number of digits only: `+1` is none.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// The netmask that an address implies when no option says otherwise (RFC 791, classes A to C).

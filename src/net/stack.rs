@@ -1,12 +1,14 @@
 //! The IPv4 host: address, routes, neighbours (smoltcp), and the UDP queue.
 //!
-//! smoltcp sees one raw socket for UDP, built anew for each frame over buffers of ours. So every port is received
-//! without being opened, no unopened port is answered with ICMP, and a datagram that can't be sent yet never blocks
-//! another one.
+//! smoltcp sees one raw socket for UDP; the one for sending is built anew for each frame over a buffer of ours. So every
+//! port is received without being opened, no unopened port is answered with ICMP, and a datagram that can't be sent yet
+//! never blocks another one. Streams share its interface.
 
 use core::net::Ipv4Addr;
 
+use heapless::Vec;
 use smoltcp::iface::{Config, Interface, Route as IpRoute, SocketSet, SocketStorage};
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::raw;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::time::Instant;
@@ -15,15 +17,17 @@ use smoltcp::wire::{
     UdpPacket, UdpRepr,
 };
 
-use smoltcp::phy::ChecksumCapabilities;
-
 use crate::error::Error;
 use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic};
 use crate::time::Ticks100ns;
 
 use super::phy::{FrameBuffers, Phy};
-use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_FRAGMENTED, MAX_PAYLOAD, Queue, Route, Slot};
+use super::sockets::{BUFFERS_LEN, SocketPlaces, Sockets};
+use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_PAYLOAD, Queue, Route, Slot};
 use super::{NetError, classful_mask};
+
+/// Name servers that are remembered (policy: DHCP names a second one in case the first is down).
+pub const MAX_NAME_SERVERS: usize = 2;
 
 /// ARP requests for one next hop, a second apart (PXE-E11: 4 tries; the second is smoltcp's own limit).
 pub const ARP_TRIES: u64 = 4;
@@ -38,19 +42,19 @@ const REASSEMBLY_MS: u64 = 250;
 /// Room for one IP packet to send.
 type PacketBytes = [u8; MAX_FRAME_LEN];
 
-/// Room for one IP packet received, put together from its fragments.
-type ReassembledBytes = [u8; HEADERS_LEN + MAX_FRAGMENTED];
-
 /// All state of the IPv4 host. Large: meant to live in a static place, hence the `const` constructor.
 pub struct Stack {
-    interface: Option<Interface>,
+    pub(super) interface: Option<Interface>,
     subnet: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
+    name_servers: Vec<Ipv4Addr, MAX_NAME_SERVERS>,
+    pub(super) sockets: Option<Sockets>,
     queue: Queue,
-    frames: FrameBuffers,
-    packet: ReassembledBytes,
+    pub(super) frames: FrameBuffers,
+    packet: PacketBytes,
     outgoing: PacketBytes,
     outgoing_len: usize,
+    outgoing_gateway: Option<Ipv4Addr>,
 }
 
 impl Stack {
@@ -61,24 +65,35 @@ impl Stack {
             interface: None,
             subnet: None,
             gateway: None,
+            name_servers: Vec::new(),
+            sockets: None,
             queue: Queue::new(),
             frames: FrameBuffers::new(),
-            packet: [0; HEADERS_LEN + MAX_FRAGMENTED],
+            packet: [0; MAX_FRAME_LEN],
             outgoing: [0; MAX_FRAME_LEN],
             outgoing_len: 0,
+            outgoing_gateway: None,
         }
+    }
+
+    /// Gives the stack the memory of its sockets, for good. It does nothing without.
+    pub fn equip(&mut self, places: &'static mut SocketPlaces, buffers: &'static mut [u8; BUFFERS_LEN]) {
+        self.sockets = Some(Sockets::new(places, buffers));
     }
 
     /// Begins anew on an open card, as the station `mac`: no IP address, empty queue.
     ///
+    /// `seed` differs between boots: the first sequence numbers of TCP come from it.
+    ///
     /// # Errors
     /// [`Error::HostProtocol`] when `mac` is a group address.
-    pub fn start<N: Nic>(&mut self, nic: &mut N, mac: MacAddress, now: Ticks100ns) -> Result<(), NetError> {
+    pub fn start<N: Nic>(&mut self, nic: &mut N, mac: MacAddress, now: Ticks100ns, seed: u32) -> Result<(), NetError> {
         let mac = EthernetAddress(mac);
         if !mac.is_unicast() {
             return Err(Error::HostProtocol.into());
         }
-        let config = Config::new(HardwareAddress::Ethernet(mac));
+        let mut config = Config::new(HardwareAddress::Ethernet(mac));
+        config.random_seed = u64::from(seed);
         let interface = Interface::new(config, &mut Phy::new(nic, &mut self.frames), instant(now));
         self.interface.insert(interface).set_reassembly_timeout(smoltcp::time::Duration::from_millis(REASSEMBLY_MS));
         self.subnet = None;
@@ -119,7 +134,19 @@ impl Stack {
             let _ = addresses.push(IpCidr::Ipv4(subnet));
         });
         self.gateway = gateway;
+        set_gateway(interface, gateway);
         Ok(())
+    }
+
+    /// Takes note of the first name servers that can be hosts.
+    pub fn set_name_servers(&mut self, servers: impl Iterator<Item = Ipv4Addr>) {
+        self.name_servers = servers.filter(|&server| is_host(server)).take(MAX_NAME_SERVERS).collect();
+    }
+
+    /// The name servers, in the order of the lease.
+    #[must_use]
+    pub fn name_servers(&self) -> &Vec<Ipv4Addr, MAX_NAME_SERVERS> {
+        &self.name_servers
     }
 
     /// Gives the address up: the stack is as after [`start`](Self::start), but for queued datagrams.
@@ -129,8 +156,10 @@ impl Stack {
     pub fn unconfigure(&mut self) -> Result<(), NetError> {
         let interface = self.interface.as_mut().ok_or(NetError::NotConfigured)?;
         interface.update_ip_addrs(|addresses| addresses.clear());
+        set_gateway(interface, None);
         self.subnet = None;
         self.gateway = None;
+        self.name_servers.clear();
         Ok(())
     }
 
@@ -234,22 +263,12 @@ impl Stack {
 
     /// Handles one waiting frame; false when none waits.
     pub(super) fn poll_one<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
-        let Self { interface, frames, packet, queue, subnet, .. } = self;
-        let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
-        let mut metadata = [PacketMetadata::EMPTY];
-        let socket = raw::Socket::new(
-            Some(IpVersion::Ipv4),
-            Some(IpProtocol::Udp),
-            raw::PacketBuffer::new(&mut metadata[..], &mut packet[..]),
-            raw::PacketBuffer::new(&mut [][..], &mut [][..]),
-        );
-        let mut storage = [SocketStorage::EMPTY];
-        let mut sockets = SocketSet::new(&mut storage[..]);
-        let handle = sockets.add(socket);
+        let Self { interface, frames, queue, subnet, sockets, .. } = self;
+        let (Some(interface), Some(sockets)) = (interface, sockets) else { return Err(NetError::NotConfigured) };
         let mut phy = Phy::new(nic, frames);
-        interface.poll_ingress_single(instant(now), &mut phy, &mut sockets);
+        interface.poll_ingress_single(instant(now), &mut phy, &mut sockets.set);
         let received = phy.received()?;
-        if let Ok(bytes) = sockets.get_mut::<raw::Socket<'_>>(handle).recv() {
+        if let Ok(bytes) = sockets.set.get_mut::<raw::Socket<'_>>(sockets.datagrams).recv() {
             enqueue(queue, subnet.as_ref(), bytes);
         }
         Ok(received)
@@ -258,7 +277,9 @@ impl Stack {
     /// Builds the packet that [`transmit_prepared`](Self::transmit_prepared) sends.
     pub(super) fn prepare(&mut self, route: &Route, payload: &[u8]) -> Result<(), NetError> {
         let source = route.source.unwrap_or(self.address());
-        let interface = self.interface.as_mut().ok_or(NetError::NotConfigured)?;
+        if self.interface.is_none() {
+            return Err(NetError::NotConfigured);
+        }
         if payload.len() > MAX_PAYLOAD || route.destination.is_unspecified() {
             return Err(NetError::InvalidDatagram);
         }
@@ -281,19 +302,28 @@ impl Stack {
             |into| into.copy_from_slice(payload),
             &checksums,
         );
-        let gateway = route.gateway.filter(|&gateway| is_host(gateway)).or(self.gateway);
-        let on_link = self.subnet.is_some_and(|subnet| subnet.contains_addr(&route.destination));
-        if gateway.is_none() && !on_link && is_host(route.destination) {
-            return Err(NetError::NoRoute);
-        }
-        set_gateway(interface, gateway);
+        self.outgoing_gateway = self.check_route(route.destination, route.gateway)?;
         Ok(())
+    }
+
+    /// The gateway for a packet, the caller's before the lease's.
+    ///
+    /// # Errors
+    /// [`NetError::NoRoute`] when one is needed and there is none.
+    pub(super) fn check_route(
+        &self,
+        destination: Ipv4Addr,
+        gateway: Option<Ipv4Addr>,
+    ) -> Result<Option<Ipv4Addr>, NetError> {
+        let gateway = gateway.filter(|&gateway| is_host(gateway)).or(self.gateway);
+        let on_link = self.subnet.is_some_and(|subnet| subnet.contains_addr(&destination));
+        if gateway.is_none() && !on_link && is_host(destination) { Err(NetError::NoRoute) } else { Ok(gateway) }
     }
 
     /// Tries to send the prepared packet; false while the next hop's address is unknown (an ARP request went out, at
     /// most one a second) or the transmit ring is full.
     pub(super) fn transmit_prepared<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
-        let Self { interface, frames, packet, outgoing, outgoing_len, .. } = self;
+        let Self { interface, frames, packet, outgoing, outgoing_len, outgoing_gateway, gateway, .. } = self;
         let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
         let mut metadata = [PacketMetadata::EMPTY];
         let mut socket = raw::Socket::new(
@@ -308,7 +338,9 @@ impl Stack {
         let mut sockets = SocketSet::new(&mut storage[..]);
         let handle = sockets.add(socket);
         let mut phy = Phy::new(nic, frames);
+        set_gateway(interface, *outgoing_gateway);
         interface.poll_egress(instant(now), &mut phy, &mut sockets);
+        set_gateway(interface, *gateway);
         phy.received()?;
         Ok(sockets.get::<raw::Socket<'_>>(handle).send_queue() == 0)
     }
@@ -350,6 +382,6 @@ pub(super) fn is_host(address: Ipv4Addr) -> bool {
 }
 
 /// smoltcp's clock in microseconds, from ours in 100 ns.
-fn instant(now: Ticks100ns) -> Instant {
+pub(super) fn instant(now: Ticks100ns) -> Instant {
     Instant::from_micros((now.0 / 10) as i64)
 }

@@ -1,10 +1,13 @@
 //! The API: one object, one dispatcher.
 
 use super::block::{Answer, Block};
+#[cfg(feature = "http")]
+use super::file::Files;
 use super::undi::Undi;
 use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
 use crate::net::dhcp::{BootInfo, Renewal};
+use crate::net::sockets::{BUFFERS_LEN, SocketPlaces};
 use crate::net::stack::Stack;
 use crate::net::tftp::Transfer;
 use crate::nic::Nic;
@@ -18,6 +21,8 @@ pub struct State {
     pub(super) info: BootInfo,
     pub(super) renewal: Renewal,
     pub(super) transfer: Transfer,
+    #[cfg(feature = "http")]
+    pub(super) files: Files,
 }
 
 impl State {
@@ -30,7 +35,14 @@ impl State {
             info: BootInfo::new(),
             renewal: Renewal::none(),
             transfer: Transfer::closed(),
+            #[cfg(feature = "http")]
+            files: super::file::NO_FILES,
         }
+    }
+
+    /// Gives the services the memory of their sockets, for good; before anything else.
+    pub fn equip(&mut self, places: &'static mut SocketPlaces, buffers: &'static mut [u8; BUFFERS_LEN]) {
+        self.stack.equip(places, buffers);
     }
 }
 
@@ -149,13 +161,16 @@ impl<'s, N: Nic, M: PhysMem, C: Machine> Api<'s, N, M, C> {
             PXENV_UDP_CLOSE => self.udp_close(),
             PXENV_UDP_READ => self.udp_read(block),
             PXENV_UDP_WRITE => self.udp_write(block),
+            #[cfg(feature = "http")]
+            PXENV_FILE_OPEN..=PXENV_FILE_CMDLINE => self.file_call(opcode, block),
             PXENV_RESTART_TFTP => self.restart_tftp(block),
             PXENV_UNLOAD_STACK => self.unload_stack(),
             PXENV_GET_CACHED_INFO => self.get_cached_info(block),
             PXENV_STOP_BASE => Ok(()),
             // Deliberately among the rest: INITIATE_DIAGS and FORCE_INTERRUPT, which no card of this kind has;
             // GET_NIC_TYPE, since VMBus is neither PCI nor PnP and naming a foreign device misleads clients; START_BASE
-            // and the obsolete calls, which nobody makes; the FILE functions, whose absence makes clients use TFTP.
+            // and the obsolete calls, which nobody makes; the FILE functions in a build without
+            // them, whose absence makes clients use TFTP.
             _ => Err(PxenvStatus::UNSUPPORTED),
         }
     }

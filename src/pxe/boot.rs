@@ -6,11 +6,14 @@ use super::api::{Api, BootOutcome, Residency, State};
 use super::messages::BootError;
 use super::screen::{Mac, Progress, note, print, show_event};
 use super::structures::{bang_pxe, pxenv_plus};
-use super::tftp::{BULK_BLOCK, BULK_WINDOW, NBP_BASE, write_piece};
+use super::tftp::{NBP_BASE, write_piece};
 use crate::error::Error;
 use crate::machine::{Key, Machine};
 use crate::mem::PhysMem;
-use crate::net::tftp::{Request, download};
+#[cfg(feature = "http")]
+use crate::net::file::download;
+#[cfg(not(feature = "http"))]
+use crate::net::tftp::download_file as download;
 use crate::net::{Net, dhcp};
 use crate::nic::Nic;
 use crate::wire::pxe::{BangPxe, PxenvPlus, PxenvStatus};
@@ -26,6 +29,10 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub fn boot(&mut self) -> BootOutcome {
         self.show_banner();
         self.state.undi.restart();
+        #[cfg(feature = "http")]
+        {
+            self.state.files = super::file::NO_FILES;
+        }
         self.nic.prefer(self.machine.boot_card());
         match self.ask_user().and_then(|()| self.load()) {
             Ok(dhcp::Outcome::File) => {
@@ -159,7 +166,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         note(&self.machine, format_args!("Link    up\n"));
         self.open_for_base_code()?;
         let now = self.machine.now();
-        Ok(self.state.stack.start(&mut self.nic, mac, now)?)
+        Ok(self.state.stack.start(&mut self.nic, mac, now, self.machine.random())?)
     }
 
     /// Loads the boot file.
@@ -167,20 +174,13 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         let room = self.nbp_room();
         let State { stack, info, .. } = &mut *self.state;
         note(&self.machine, format_args!("Server  {}\nFile    {}\n", info.next_server, info.file));
-        let request = Request {
-            server: info.next_server,
-            gateway: None,
-            port: 0,
-            file: info.file.as_bytes(),
-            block_size: BULK_BLOCK,
-            window: BULK_WINDOW,
-        };
         let mem = self.mem.clone();
         let mut progress = Progress::new(&self.machine);
         let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: true };
         let len = download(
             &mut net,
-            &request,
+            info.next_server,
+            info.file.as_bytes(),
             u64::from(room),
             &mut |offset, bytes| write_piece(&mem, NBP_BASE, offset, bytes),
             &mut |done, total| progress.update(done, total),

@@ -106,6 +106,16 @@ fn net_text(error: NetError) -> (&'static str, &'static str) {
         NetError::TftpNoSize => ("The TFTP server does not tell file sizes.", ""),
         NetError::TftpClosed => ("The TFTP transfer was closed.", ""),
         NetError::TftpInvalidRequest => ("The name of the boot file can't be sent by TFTP.", "Check the DHCP server."),
+        NetError::BadUrl => ("The URL of the boot file can't be used.", "Only http and tftp are offered."),
+        NetError::NameTimeout => ("No name server answered.", "Check the DHCP server's option 6, or use an address."),
+        NetError::NameNotFound => ("The name server knows no address of the boot server.", "Check the URL."),
+        NetError::HttpConnectTimeout => ("The HTTP server does not answer.", "Is it up?"),
+        NetError::HttpRefused => ("The HTTP server refused the connection.", "Is its service running?"),
+        NetError::HttpReadTimeout => ("The HTTP server stopped in the middle.", "Is the network stable?"),
+        NetError::HttpBroken => ("The HTTP server broke off.", "See the HTTP server's log."),
+        NetError::HttpNotFound => ("The HTTP server has no such file.", "Check the URL."),
+        NetError::HttpForbidden => ("The HTTP server does not give the file away.", "See the HTTP server's log."),
+        NetError::HttpStatus(_) => ("The HTTP server refused the file.", "See the HTTP server's log."),
     }
 }
 
@@ -162,6 +172,16 @@ mod tests {
             (NetError::TftpNoSize, 0x3e),
             (NetError::TftpClosed, 0x1a),
             (NetError::TftpInvalidRequest, 0x3f),
+            (NetError::BadUrl, 0x53),
+            (NetError::NameTimeout, 0x38),
+            (NetError::NameNotFound, 0x53),
+            (NetError::HttpConnectTimeout, 0x32),
+            (NetError::HttpRefused, 0x38),
+            (NetError::HttpReadTimeout, 0x35),
+            (NetError::HttpBroken, 0x39),
+            (NetError::HttpNotFound, 0x3b),
+            (NetError::HttpForbidden, 0x3c),
+            (NetError::HttpStatus(500), 0x36),
         ];
         let core = [
             (Error::NotHyperV, 0xb0),

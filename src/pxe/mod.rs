@@ -2,13 +2,15 @@
 //!
 //! [`Api`] is entered in three ways: [`Api::boot`] from the ROM's boot entry vector, [`Api::call`] for every API call
 //! of a boot program, and [`Api::nbp_returned`] when the program gives up. The functions are in `undi` (the card),
-//! `preboot` (life cycle and cached packets), `tftp` and `udp` (base code); `block` copies parameter blocks, `status`
+//! `preboot` (life cycle and cached packets), `tftp` and `udp` (base code), `file` (iPXE's extension); `block` copies parameter blocks, `status`
 //! turns errors into codes, `structures` builds what programs look for, `boot`, `screen` and `messages` are what the
 //! user sees.
 
 mod api;
 mod block;
 mod boot;
+#[cfg(feature = "http")]
+mod file;
 mod messages;
 mod preboot;
 mod screen;

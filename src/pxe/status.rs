@@ -49,6 +49,14 @@ impl From<NetError> for PxenvStatus {
             NetError::TftpNoSize => Self::TFTP_NO_FILESIZE,
             NetError::TftpClosed => Self::TFTP_CLOSED,
             NetError::TftpInvalidRequest => Self::TFTP_INVALID_PACKET_SIZE,
+            NetError::BadUrl | NetError::NameNotFound => Self::DHCP_NO_BOOTFILE_NAME,
+            NetError::NameTimeout | NetError::HttpRefused => Self::TFTP_CANNOT_OPEN_CONNECTION,
+            NetError::HttpConnectTimeout => Self::TFTP_OPEN_TIMEOUT,
+            NetError::HttpReadTimeout => Self::TFTP_READ_TIMEOUT,
+            NetError::HttpBroken => Self::TFTP_CANNOT_READ_FROM_CONNECTION,
+            NetError::HttpNotFound => Self::TFTP_FILE_NOT_FOUND,
+            NetError::HttpForbidden => Self::TFTP_ACCESS_VIOLATION,
+            NetError::HttpStatus(_) => Self::TFTP_ERROR_OPCODE,
         }
     }
 }

@@ -19,9 +19,9 @@ use crate::wire::pxe::*;
 /// vendor ROMs give.
 const MAX_CALLER_BLOCK: u16 = crate::net::tftp::MAX_FRAGMENTED_BLOCK;
 /// Block and window of whole-file transfers (policy: no fragments, and the receive buffers hold a window with ease).
-pub(super) const BULK_BLOCK: u16 = crate::net::tftp::MAX_BLOCK;
+const BULK_BLOCK: u16 = crate::net::tftp::MAX_BLOCK;
 /// As above, in blocks.
-pub(super) const BULK_WINDOW: u16 = 16;
+const BULK_WINDOW: u16 = crate::net::tftp::WINDOW;
 
 /// Where boot programs are loaded and started (PXE 2.1, "NBP").
 pub(super) const NBP_BASE: u32 = 0x7c00;

@@ -7,6 +7,7 @@
 //! field's line says so.
 
 mod entry;
+mod file;
 mod preboot;
 mod status;
 mod tftp;
@@ -14,6 +15,7 @@ mod udp;
 mod undi;
 
 pub use entry::*;
+pub use file::*;
 pub use preboot::*;
 pub use status::*;
 pub use tftp::*;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hvpxe::error::Error;
 use hvpxe::machine::{Key, Machine, ResidentLayout};
 use hvpxe::net::Net;
+use hvpxe::net::sockets::{BUFFERS_LEN, SocketPlaces};
 use hvpxe::net::stack::Stack;
 use hvpxe::nic::{MAX_FRAME_LEN, MacAddress, Nic, NicStatistics, PacketFilter};
 use hvpxe::time::Ticks100ns;
@@ -42,6 +43,13 @@ pub struct World {
     random: u32,
 }
 
+/// Gives a stack the memory of its sockets, as the ROM does from statics.
+pub fn equip(stack: &mut Stack) {
+    let buffers = vec![0; BUFFERS_LEN].into_boxed_slice();
+    let buffers = Box::leak(buffers).try_into().expect("this is its length");
+    stack.equip(Box::leak(Box::new(SocketPlaces::new())), buffers);
+}
+
 /// A handle on the machine and its card.
 #[derive(Clone)]
 pub struct Lan(pub Rc<RefCell<World>>);
@@ -68,7 +76,8 @@ impl Lan {
     pub fn with_net<R>(&self, action: impl FnOnce(&mut Net<'_, Self, Self>) -> R) -> R {
         let mut stack = Box::new(Stack::new());
         let mut nic = self.clone();
-        stack.start(&mut nic, MAC, self.ticks()).unwrap();
+        equip(&mut stack);
+        stack.start(&mut nic, MAC, self.ticks(), 1).unwrap();
         action(&mut Net { stack: &mut stack, nic: &mut nic, machine: self, watch_keys: true })
     }
 

@@ -2,6 +2,7 @@
 
 mod dhcp;
 mod hostile;
+mod http;
 mod lan;
 mod renewal;
 mod stack;

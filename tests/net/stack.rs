@@ -151,7 +151,7 @@ fn addresses_that_no_host_has_are_refused() {
         assert_eq!((net.stack.mask(), net.stack.gateway()), (Ipv4Addr::new(255, 0, 0, 0), None));
         let mut nic = lan.clone();
         let group = [1, 2, 3, 4, 5, 6];
-        assert!(net.stack.start(&mut nic, group, hvpxe::time::Ticks100ns(0)).is_err());
+        assert!(net.stack.start(&mut nic, group, hvpxe::time::Ticks100ns(0), 1).is_err());
         assert_eq!(nic.permanent_mac(), MAC);
     });
 }

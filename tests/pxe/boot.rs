@@ -86,6 +86,16 @@ fn each_failure_says_what_happened() {
         (&[("tftp.fault", "error 2")], "PXE-E3C"),
         (&[("tftp.fault", "error 3")], "PXE-E36"),
         (&[("next-server", "10.0.2.77")], "PXE-E11"),
+        (&[("boot-file", "https://10.0.2.2/boot.0")], "PXE-E53: The URL of the boot file"),
+        (&[("boot-file", "http://10.0.2.2/absent.0")], "PXE-E3B: The HTTP server has no such file."),
+        (&[("boot-file", "http://10.0.2.77/boot.0")], "PXE-E32: The HTTP server does not answer."),
+        (&[("boot-file", "http://10.0.2.2:81/boot.0")], "PXE-E38: The HTTP server refused the connection."),
+        (&[("boot-file", "http://10.0.2.2/boot.0"), ("http.fault", "status 500")], "PXE-E36"),
+        (&[("boot-file", "http://10.0.2.2/boot.0"), ("http.fault", "status 403")], "PXE-E3C"),
+        (&[("boot-file", "http://10.0.2.2/boot.0"), ("http.fault", "truncated")], "PXE-E39"),
+        (&[("boot-file", "http://10.0.2.2/boot.0"), ("http.fault", "silent")], "PXE-E35"),
+        (&[("boot-file", "http://boot.example/boot.0")], "PXE-E38: No name server answered."),
+        (&[("boot-file", "http://boot.example/boot.0"), ("dns.server", "10.0.2.2")], "PXE-E53: The name server knows"),
     ] {
         let (mut rig, _) = rig(switches);
         fails(&mut rig, text);
@@ -102,6 +112,43 @@ fn files_that_are_no_boot_programs_are_refused() {
         let (mut rig, server) = rig(&[]);
         server.borrow_mut().files().add("boot.0", contents);
         fails(&mut rig, text);
+    }
+}
+
+/// A boot file by URL, in a packet as the switches say.
+fn boots_by_http(switches: &[(&str, &str)]) {
+    let (mut rig, server) = rig(switches);
+    assert_eq!(rig.api.boot(), BootOutcome::StartNbp, "{}", rig.machine.screen.borrow());
+    assert_eq!(rig.mem.peek(0x7c00, NBP.len()), NBP);
+    let events = server.borrow_mut().take_events();
+    assert!(events.contains(&netserver::Event::HttpRequest("/boot.0".into())), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, netserver::Event::TftpRequest(_))));
+    assert!(rig.machine.screen.borrow().contains("1 of 1 KiB"));
+}
+
+#[test]
+fn a_url_is_fetched_by_http() {
+    boots_by_http(&[("boot-file", "http://10.0.2.2/boot.0")]);
+    boots_by_http(&[("boot-file", "http://10.0.2.2/boot.0"), ("file-by-option", "yes")]);
+    let name = [("dns.server", "10.0.2.3"), ("dns.name", "boot.example 10.0.2.2")];
+    boots_by_http(&[&[("boot-file", "http://boot.example/boot.0")], &name[..]].concat());
+    boots_by_http(&[("proxy", "complete"), ("proxy.boot-file", "http://10.0.2.2/boot.0"), ("boot-file", "")]);
+    let long = format!("http://10.0.2.2/boot.0?{}", "x".repeat(200));
+    boots_by_http(&[("boot-file", &long), ("file-by-option", "yes")]);
+}
+
+#[test]
+fn the_limits_of_boot_files_are_the_same_by_http() {
+    for (contents, text) in [
+        (b"MZ and the rest of an EFI program".to_vec(), "for UEFI machines"),
+        (Vec::new(), "boot file is empty"),
+        (file(RESIDENT as usize - 0x7c00 + 1), "PXE-E79"),
+    ] {
+        for fault in ["none", "no-length", "chunked"] {
+            let (mut rig, server) = rig(&[("boot-file", "http://10.0.2.2/boot.0"), ("http.fault", fault)]);
+            server.borrow_mut().files().add("boot.0", contents.clone());
+            fails(&mut rig, text);
+        }
     }
 }
 

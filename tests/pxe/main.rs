@@ -4,6 +4,7 @@
 
 mod boot;
 mod clients;
+mod file;
 mod hostile;
 mod network;
 mod preboot;

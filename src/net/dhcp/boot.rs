@@ -158,7 +158,8 @@ fn complete(info: &mut BootInfo) -> Result<(), NetError> {
     if !own_server {
         info.reply[20..24].copy_from_slice(&info.next_server.octets());
     }
-    if !own_file {
+    // A URL may be longer than the field; who looks for it there finds it in option 67.
+    if !own_file && info.file.len() <= FILE.len() {
         info.reply[FILE][..info.file.len()].copy_from_slice(info.file.as_bytes());
     }
     Ok(())

@@ -214,6 +214,7 @@ fn commit<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, info: &mut BootInfo, offe
     let address = ack.your_address();
     let mask = ack.mask().unwrap_or(classful_mask(address));
     net.stack.configure(address, Some(mask), ack.address(code::ROUTER))?;
+    net.stack.set_name_servers(ack.addresses(code::NAME_SERVERS, &mut [0; 255]));
     info.lease = Lease {
         address,
         mask,

@@ -27,6 +27,7 @@ pub(super) const FILE: core::ops::Range<usize> = 108..236;
 pub(super) mod code {
     pub const SUBNET_MASK: u8 = 1;
     pub const ROUTER: u8 = 3;
+    pub const NAME_SERVERS: u8 = 6;
     pub const VENDOR: u8 = 43;
     pub const REQUESTED_ADDRESS: u8 = 50;
     pub const LEASE_TIME: u8 = 51;
@@ -132,6 +133,12 @@ impl<'a> Message<'a> {
         self.number(code).map(Ipv4Addr::from_bits)
     }
 
+    /// The addresses in an option, as many as an option of one part holds.
+    pub(super) fn addresses(self, code: u8, into: &mut [u8; 255]) -> impl Iterator<Item = Ipv4Addr> {
+        let (octets, _) = self.option(code, into).unwrap_or_default().as_chunks::<4>();
+        octets.iter().map(|&octets| octets.into())
+    }
+
     /// The first 32 bits of an option.
     pub(super) fn number(self, code: u8) -> Option<u32> {
         let mut bytes = [0; 4];
@@ -157,7 +164,7 @@ impl<'a> Message<'a> {
     }
 
     /// The boot file: the `file` field, or option 67 when the field is empty or holds options. `None` when neither
-    /// names one that fits BOOTP's field and can be shown.
+    /// names one of at most [`MAX_FILE`] bytes that can be shown.
     pub(super) fn boot_file(self) -> Option<String<MAX_FILE>> {
         let mut buffer = [0; MAX_FILE + 2];
         let field = if self.overload() & 1 == 0 { text(&self.0[FILE]) } else { &[] };

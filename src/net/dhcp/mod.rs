@@ -24,8 +24,8 @@ pub use renew::Renewal;
 /// Length of a cached packet in bytes (PXE 2.1, `BOOTPLAYER`: 236 bytes of BOOTP and 1024 of options).
 pub const PACKET_LEN: usize = 1260;
 
-/// Longest boot file name in bytes (BOOTP's `file` field).
-pub const MAX_FILE: usize = 128;
+/// Longest boot file name in bytes (what one option holds; BOOTP's `file` field has 128).
+pub const MAX_FILE: usize = 255;
 
 /// A BOOTP packet as PXE clients see it (`BOOTPLAYER`). Options are whole, and option 255 is always inside.
 pub type Packet = [u8; PACKET_LEN];

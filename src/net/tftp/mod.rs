@@ -13,7 +13,7 @@ use core::net::Ipv4Addr;
 use crate::machine::Machine;
 use crate::nic::Nic;
 
-use super::{Net, NetError};
+use super::{FileSink, Net, NetError};
 
 pub use transfer::{Transfer, file_size};
 
@@ -31,12 +31,6 @@ pub const DEFAULT_BLOCK: u16 = 512;
 
 /// Blocks between two looks at the keyboard when none of them had to be waited for (policy: some milliseconds).
 const IDLE_BLOCKS: u16 = 64;
-
-/// Takes a piece of a file.
-pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), NetError> + 'a;
-
-/// Takes a piece of a file and its offset, in bytes.
-pub type FileSink<'a> = dyn FnMut(u64, &[u8]) -> Result<(), NetError> + 'a;
 
 /// What to fetch, and how.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +50,14 @@ pub struct Request<'a> {
     pub window: u16,
 }
 
+impl<'a> Request<'a> {
+    /// A whole file, as fast as it goes, from the well-known port.
+    #[must_use]
+    pub fn bulk(server: Ipv4Addr, file: &'a [u8]) -> Self {
+        Self { server, gateway: None, port: 0, file, block_size: MAX_BLOCK, window: WINDOW }
+    }
+}
+
 /// A block that [`Transfer::read`] delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -65,6 +67,21 @@ pub struct Block {
     pub len: u16,
     /// No block follows.
     pub last: bool,
+}
+
+/// As [`download`], with the port and the sizes that suit a boot file.
+///
+/// # Errors
+/// As [`download`].
+pub fn download_file<N: Nic, M: Machine>(
+    net: &mut Net<'_, N, M>,
+    server: Ipv4Addr,
+    file: &[u8],
+    capacity: u64,
+    sink: &mut FileSink<'_>,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<u64, NetError> {
+    download(net, &Request::bulk(server, file), capacity, sink, progress)
 }
 
 /// Fetches a whole file and returns its length in bytes.

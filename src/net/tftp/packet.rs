@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use heapless::Vec;
 
-use crate::net::NetError;
+use crate::net::{NetError, decimal};
 
 use super::{DEFAULT_BLOCK, Request};
 
@@ -74,10 +74,6 @@ impl Granted {
 
 fn within(number: Option<u64>, least: u16, most: u16) -> Option<u16> {
     u16::try_from(number?).ok().filter(|number| (least..=most).contains(number))
-}
-
-fn decimal(text: &[u8]) -> Option<u64> {
-    core::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// Builds a read request; `None` when the name doesn't fit or contains NUL.

@@ -4,12 +4,12 @@ use core::net::Ipv4Addr;
 
 use crate::machine::Machine;
 use crate::net::udp::{Filter, Route, Slot};
-use crate::net::{Net, NetError, SECOND};
+use crate::net::{Net, NetError, SECOND, Sink};
 use crate::nic::Nic;
 use crate::time::Ticks100ns;
 
 use super::packet::{self, ERROR_OPTION, ERROR_UNKNOWN_TID, Granted, Packet};
-use super::{Block, MAX_FRAGMENTED_BLOCK, Request, Sink};
+use super::{Block, MAX_FRAGMENTED_BLOCK, Request};
 
 /// Waits for an answer, in seconds, one after each try (PXE 2.1: 4 tries).
 const WAITS: [u64; 4] = [1, 2, 4, 8];
@@ -47,6 +47,8 @@ struct Open {
     finished: bool,
     /// The server ended it with an error.
     refused: bool,
+    /// While a block is awaited: how often the ACK was repeated, and when it is to be repeated next.
+    silence: Option<(usize, Ticks100ns)>,
 }
 
 impl Transfer {
@@ -99,7 +101,31 @@ impl Transfer {
     ) -> Result<Block, NetError> {
         let open = self.0.as_mut().ok_or(NetError::TftpClosed)?;
         let result = open.next_block(net, sink);
-        if let Err(error) = result {
+        self.checked(net, result)
+    }
+
+    /// As [`read`](Self::read), without waiting: `None` when the block isn't there yet. Who asks seldom gets it late:
+    /// the server is asked again in here alone.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn poll<N: Nic, M: Machine>(
+        &mut self,
+        net: &mut Net<'_, N, M>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Option<Block>, NetError> {
+        let open = self.0.as_mut().ok_or(NetError::TftpClosed)?;
+        let result = open.poll_block(net, sink);
+        self.checked(net, result)
+    }
+
+    /// Closes the transfer after an error.
+    fn checked<T, N: Nic, M: Machine>(
+        &mut self,
+        net: &mut Net<'_, N, M>,
+        result: Result<T, NetError>,
+    ) -> Result<T, NetError> {
+        if let (Err(error), Some(open)) = (&result, &self.0) {
             // Who is gone or has given up himself needs no farewell.
             if !matches!(error, NetError::TftpReadTimeout | NetError::ArpTimeout) && !open.refused {
                 open.say_error(net, open.server_port, 0);
@@ -178,6 +204,7 @@ impl Open {
             gap_reported: false,
             finished: false,
             refused: false,
+            silence: None,
         };
         for wait in WAITS {
             open.send(net, open.server_port, &packet)?;
@@ -216,21 +243,44 @@ impl Open {
         net: &mut Net<'_, N, M>,
         sink: &mut Sink<'_>,
     ) -> Result<Block, NetError> {
+        self.silence = None;
+        loop {
+            if let Some(block) = self.poll_block(net, sink)? {
+                return Ok(block);
+            }
+            net.idle()?;
+        }
+    }
+
+    /// The next block if it is there, without waiting; repeats the last ACK when it is due.
+    fn poll_block<N: Nic, M: Machine>(
+        &mut self,
+        net: &mut Net<'_, N, M>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Option<Block>, NetError> {
         if self.finished {
-            return Ok(Block { number: self.last, len: 0, last: true });
+            return Ok(Some(Block { number: self.last, len: 0, last: true }));
         }
-        for (tries, wait) in WAITS.into_iter().enumerate() {
-            if tries != 0 {
-                self.acknowledge(net)?;
+        let mut now = net.machine.now();
+        let (tries, deadline) = self.silence.unwrap_or((0, now.plus_millis(WAITS[0] * SECOND)));
+        self.silence = Some((tries, deadline));
+        while let Some(slot) = net.stack.receive_slot(net.nic, now, &self.filter())? {
+            if let Some(block) = self.accept(net, slot, sink)? {
+                self.silence = None;
+                return Ok(Some(block));
             }
-            let deadline = net.machine.now().plus_millis(wait * SECOND);
-            while let Some(slot) = net.wait_slot(&self.filter(), deadline)? {
-                if let Some(block) = self.accept(net, slot, sink)? {
-                    return Ok(block);
-                }
+            now = net.machine.now();
+            // Whatever else keeps coming in is no answer.
+            if now >= deadline {
+                break;
             }
         }
-        Err(NetError::TftpReadTimeout)
+        if now >= deadline {
+            let wait = WAITS.get(tries + 1).ok_or(NetError::TftpReadTimeout)?;
+            self.acknowledge(net)?;
+            self.silence = Some((tries + 1, net.machine.now().plus_millis(wait * SECOND)));
+        }
+        Ok(None)
     }
 
     /// Takes a datagram to our port; a block when it was the next one.

@@ -11,6 +11,7 @@ pub use nic::{CardState, MAC, SimNic, Wire};
 use std::rc::Rc;
 
 use hvpxe::mem::SegOff;
+use hvpxe::net::sockets::{BUFFERS_LEN, SocketPlaces};
 use hvpxe::nic::MacAddress;
 use hvpxe::pxe::{Api, CallResult, State, Then};
 
@@ -44,7 +45,14 @@ impl Rig {
         let nic = SimNic::new(Rc::clone(&card), sim_machine.clone(), wire);
         // As in the ROM: one static state, for as long as the process lives.
         let state = Box::leak(Box::new(State::new()));
+        let buffers = Box::leak(vec![0; BUFFERS_LEN].into_boxed_slice());
+        state.equip(Box::leak(Box::new(SocketPlaces::new())), buffers.try_into().expect("this is its length"));
         Self { api: Api::new(state, nic, mem.clone(), sim_machine), mem, card, machine }
+    }
+
+    /// The machine as the core sees it.
+    pub fn sim_machine(&self) -> SimMachine {
+        SimMachine(Rc::clone(&self.machine))
     }
 
     /// Calls with a block, and returns AX with the block as it is afterwards. No byte around the block may change, and
