@@ -7,6 +7,7 @@ pub mod disk;
 pub mod entry;
 pub mod error;
 pub mod hv;
+pub mod int13;
 pub mod log;
 pub mod machine;
 pub mod mem;

@@ -1,0 +1,10 @@
+//! The INT 13h service over the host model's disks, in one process.
+
+#[path = "../vmbus/lab.rs"]
+mod lab;
+#[path = "../vmbus/wire.rs"]
+mod wire;
+
+mod extended;
+mod legacy;
+mod machine;
