@@ -84,6 +84,7 @@ core_unpack_flat:
         pushl   %edi
         call    upkr_unpack
         popl    %edi
+        call    branches_to_relative
         call    block_finish
         popal
         subl    %ecx, %esp
@@ -114,6 +115,39 @@ core_unpack_real:
         popal
         testw   %sp, %sp                /* ZF clear */
         ret
+
+/*
+ * branches_to_relative: gives the branches in the core's code their displacements back, which romtool made absolute and
+ * big-endian so that they pack better (tools/romtool/src/branches.rs: the same bytes count as branches there).
+ * Mode    flat 32-bit
+ * In      %edi = the block
+ * Clobbers %eax, %ecx, %esi
+ */
+        .code32
+branches_to_relative:
+        movl    %edi, %esi
+        leal    core_code_size - 5(%edi), %ecx /* the longest branch has six bytes */
+1:      cmpl    %ecx, %esi
+        jae     4f
+        lodsb
+        cmpb    $0x0f, %al
+        jne     2f
+        movb    (%esi), %al
+        andb    $0xf0, %al
+        cmpb    $0x80, %al              /* jcc */
+        jne     1b
+        incl    %esi
+        jmp     3f
+2:      andb    $0xfe, %al
+        cmpb    $0xe8, %al              /* call, jmp */
+        jne     1b
+3:      lodsl
+        bswapl  %eax
+        subl    %esi, %eax
+        leal    4(%eax,%edi), %eax
+        movl    %eax, -4(%esi)
+        jmp     1b
+4:      ret
 
 /*
  * block_finish: zeroes the core's variables and builds the page tables: 0-4 GiB one to one with 2 MiB pages, and the

@@ -14,6 +14,8 @@ pub struct Parts {
     pub init: Vec<u8>,
     /// Flat image of the core.
     pub core: Vec<u8>,
+    /// Length of the code that it begins with, in bytes.
+    pub code: usize,
     /// Loader of the boot program for other PXE ROMs.
     pub nbp: Vec<u8>,
     /// Boot sector of the disk images.
@@ -60,6 +62,7 @@ impl Parts {
             nbp: section(".nbp")?,
             boot_sector: section(".boot_sector")?,
             core,
+            code: usize::try_from(symbol("core_code_size")?)?,
             resident_offset: usize::try_from(symbol("rom_resident_image")?)?,
             payload_offset: usize::try_from(symbol("rom_payload")?)?,
             kept: usize::try_from(symbol("rom_kept_end")?)?,

@@ -4,6 +4,7 @@
 //! [`check::rom`] re-reads a ROM as a BIOS would, [`inspect`] any image; it also changes the settings of a finished one.
 
 pub mod boot_sector;
+pub mod branches;
 pub mod check;
 pub mod elf;
 pub mod floppy;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
+use crate::branches;
 use crate::elf::Parts;
 use crate::header::{self, BLOCK, BLOCKS, PNP_POINTER, Table};
 use crate::settings::{self, Settings};
@@ -18,10 +19,13 @@ const PACK_LEVEL: u8 = 3;
 /// If the file isn't what linker.ld makes, or the ROM is over [`MAX_ROM_SIZE`] bytes.
 pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
     let parts = Parts::read(elf)?;
-    let packed = upkr::pack(&parts.core, PACK_LEVEL, &upkr::Config::default(), None);
+    let mut core = parts.core;
+    let code = core.get_mut(..parts.code).context("the core is shorter than its code")?;
+    branches::to_absolute(code);
+    let packed = upkr::pack(&core, PACK_LEVEL, &upkr::Config::default(), None);
     let unpacked =
-        upkr::unpack(&packed, &upkr::Config::default(), parts.core.len()).context("the packed core does not unpack")?;
-    ensure!(unpacked == parts.core, "the packed core unpacks to something else");
+        upkr::unpack(&packed, &upkr::Config::default(), core.len()).context("the packed core does not unpack")?;
+    ensure!(unpacked == core, "the packed core unpacks to something else");
 
     let mut rom = [parts.rom, parts.resident, parts.init].concat();
     rom.extend_from_slice(&packed);
