@@ -13,6 +13,7 @@ pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod phy;
+pub mod reassembly;
 pub mod sockets;
 pub mod stack;
 #[cfg(feature = "http")]

@@ -6,8 +6,12 @@ use smoltcp::time::Instant;
 use crate::error::Error;
 use crate::nic::{MAX_FRAME_LEN, Nic};
 
-/// Room for one frame each way.
+use super::reassembly::Reassembly;
+
+/// Room for one frame each way, and for one packet that comes in fragments.
 pub struct FrameBuffers {
+    /// Fragments go there instead of to smoltcp.
+    pub fragments: Reassembly,
     receive: [u8; MAX_FRAME_LEN],
     transmit: [u8; MAX_FRAME_LEN],
 }
@@ -16,7 +20,7 @@ impl FrameBuffers {
     /// Empty buffers.
     #[must_use]
     pub const fn new() -> Self {
-        Self { receive: [0; MAX_FRAME_LEN], transmit: [0; MAX_FRAME_LEN] }
+        Self { fragments: Reassembly::new(), receive: [0; MAX_FRAME_LEN], transmit: [0; MAX_FRAME_LEN] }
     }
 }
 
@@ -98,9 +102,13 @@ impl<N: Nic> Device for Phy<'_, N> {
             }
         };
         self.handled = true;
-        let FrameBuffers { receive, transmit } = &mut *self.buffers;
+        let FrameBuffers { fragments, receive, transmit } = &mut *self.buffers;
+        let frame = receive.get(..length)?;
+        if fragments.take(frame) {
+            return None;
+        }
         let token = Transmit { nic: self.nic, buffer: transmit, failure: &mut self.failure };
-        Some((Received(receive.get(..length)?), token))
+        Some((Received(frame), token))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {

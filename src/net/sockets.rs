@@ -7,7 +7,7 @@ use smoltcp::socket::tcp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{IpProtocol, IpVersion};
 
-use super::udp::{HEADERS_LEN, MAX_FRAGMENTED};
+use crate::nic::MAX_FRAME_LEN;
 
 /// Streams at the same time (policy: a boot program reads a module while its configuration is open, and seldom more).
 pub const STREAMS: usize = if cfg!(feature = "http") { 4 } else { 0 };
@@ -18,8 +18,8 @@ const RECEIVE_LEN: usize = 0x2_0000;
 /// Send buffer of a stream, in bytes: a whole request.
 pub(super) const SEND_LEN: usize = 1024;
 
-/// Room for one IP packet received, put together from its fragments.
-const DATAGRAM_LEN: usize = HEADERS_LEN + MAX_FRAGMENTED;
+/// Room for one IP packet received; fragments don't come here.
+const DATAGRAM_LEN: usize = MAX_FRAME_LEN;
 
 /// What all buffers take, in bytes.
 pub const BUFFERS_LEN: usize = STREAMS * (RECEIVE_LEN + SEND_LEN) + DATAGRAM_LEN;

@@ -35,11 +35,7 @@ pub const ARP_TRIES: u64 = 4;
 /// Frames handled by one [`Stack::poll`] or [`Stack::receive`] (policy: bounds the time on a flooded wire).
 const MAX_FRAMES: usize = 64;
 
-/// How long the fragments of a packet are waited for (policy: above what a LAN needs, and below every server's time-out;
-/// a packet that lost one must not keep its repetition out).
-const REASSEMBLY_MS: u64 = 250;
-
-/// Room for one IP packet to send.
+/// Room for one IP packet.
 type PacketBytes = [u8; MAX_FRAME_LEN];
 
 /// All state of the IPv4 host. Large: meant to live in a static place, hence the `const` constructor.
@@ -95,7 +91,7 @@ impl Stack {
         let mut config = Config::new(HardwareAddress::Ethernet(mac));
         config.random_seed = u64::from(seed);
         let interface = Interface::new(config, &mut Phy::new(nic, &mut self.frames), instant(now));
-        self.interface.insert(interface).set_reassembly_timeout(smoltcp::time::Duration::from_millis(REASSEMBLY_MS));
+        self.interface = Some(interface);
         self.subnet = None;
         self.gateway = None;
         self.queue.clear();
@@ -269,6 +265,9 @@ impl Stack {
         interface.poll_ingress_single(instant(now), &mut phy, &mut sockets.set);
         let received = phy.received()?;
         if let Ok(bytes) = sockets.set.get_mut::<raw::Socket<'_>>(sockets.datagrams).recv() {
+            enqueue(queue, subnet.as_ref(), bytes);
+        }
+        if let Some(bytes) = frames.fragments.complete() {
             enqueue(queue, subnet.as_ref(), bytes);
         }
         Ok(received)
