@@ -27,6 +27,8 @@ pub const TESTS: &[BootTest] = &[
 const FILE: &str = "file.bin";
 /// Its length in bytes.
 const FILE_LEN: usize = 300_007;
+/// What follows the boot program in its file, in bytes.
+const TAIL_LEN: usize = 80_003;
 /// Blocks in twelve IP fragments each.
 const LARGE_BLOCK: u16 = 16_384;
 /// Blocks in one frame each.
@@ -46,13 +48,16 @@ fn reads(
     dhcp.dnsmasq(&bench.lab.packages, &[LEASES, "--dhcp-boot=read.0,,10.0.2.2"])?;
     let content = noise(FILE_LEN, 5);
     bench.add_file(FILE, &content)?;
-    bench.add_file("read.0", &reading(tftp.address(), FILE, packet_size))?;
+    // Over three windows of the ROM's own transfer, and still below the place of the file that the program reads.
+    let tail = noise(TAIL_LEN, 6);
+    bench.add_file("read.0", &[reading(tftp.address(), FILE, packet_size), tail.clone()].concat())?;
     start(&mut tftp, &bench.lab.packages, bench.files())?;
     let mut session = bench.start(&bench.machine(lan.network(None)))?;
     session.expect(FILE_READ, BOOT)?;
     let ram = fs::read(session.ram()).context("can't read the guest's RAM")?;
     let found = u16::from_le_bytes([ram[PACKET_SIZE_AT], ram[PACKET_SIZE_AT + 1]]);
     ensure!(found == granted, "packets of {found} bytes, not {granted}");
+    ensure!(ram_holds(&ram, &tail), "the boot program is not in RAM as it was sent");
     ensure!(ram_holds(&ram, &content), "the file is not in RAM as it was sent");
     finish(session)?;
     Ok(tftp)
@@ -69,7 +74,8 @@ fn by_tftpd_hpa(bench: &Bench) -> Result<()> {
 
 fn by_atftpd(bench: &Bench) -> Result<()> {
     let host = reads(bench, LARGE_BLOCK, LARGE_BLOCK, Host::atftpd)?;
-    host.expect_log("atftpd", "windowsize", 1, Duration::from_secs(5))
+    host.expect_log("atftpd", "windowsize option -> 16", 1, Duration::from_secs(5))?;
+    host.expect_log("atftpd", "blksize option -> 16384", 1, Duration::from_secs(5))
 }
 
 fn small_blocks(bench: &Bench) -> Result<()> {
