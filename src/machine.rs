@@ -28,7 +28,7 @@ pub enum Key {
 pub struct ResidentLayout {
     /// Real-mode segment of the block.
     pub segment: u16,
-    /// Length of the block in bytes.
+    /// Length of the block in bytes, a whole number of KiB.
     pub size: u16,
     /// The `PXENV+` structure, 44 bytes, 32-byte aligned.
     pub pxenv: u16,

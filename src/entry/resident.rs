@@ -196,7 +196,8 @@ pub fn layout() -> ResidentLayout {
     let cached = offset!(resident_cached);
     ResidentLayout {
         segment: segment(),
-        size: offset!(resident_end),
+        // Whole KiB, as reserved: SYSLINUX rounds the end of the block down when it gives the memory back.
+        size: offset!(resident_end).next_multiple_of(1024),
         pxenv: offset!(resident_pxenv),
         bang_pxe: offset!(resident_bang_pxe),
         rm_entry: offset!(rm_entry),
