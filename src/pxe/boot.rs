@@ -114,7 +114,6 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         if !self.state.undi.is_stopped() && self.stop_undi().is_err() {
             return Residency::Keep;
         }
-        self.unpublish();
         Residency::Free
     }
 
@@ -194,20 +193,26 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         if magic == *b"MZ" { Err(BootError::EfiProgram) } else { Ok(()) }
     }
 
-    /// Puts the structures and the packets where boot programs find them, and hooks INT 1Ah.
+    /// Puts the packets and the structures where boot programs find them, and hooks INT 1Ah.
     fn publish(&self) {
         let layout = self.machine.resident();
         let info = &self.state.info;
         for (at, packet) in layout.cached.into_iter().zip([&info.discover, &info.ack, &info.reply]) {
             self.mem.write_resident(at, packet);
         }
+        self.publish_structures();
+    }
+
+    /// Puts the structures alone, and hooks INT 1Ah.
+    pub(super) fn publish_structures(&self) {
+        let layout = self.machine.resident();
         self.mem.write_resident(layout.bang_pxe, bang_pxe(&layout).as_bytes());
         self.mem.write_resident(layout.pxenv, pxenv_plus(&layout).as_bytes());
         self.machine.hook_interrupts();
     }
 
     /// Wipes the structures: whoever scans memory for them later must not call into what is gone.
-    fn unpublish(&self) {
+    pub(super) fn unpublish(&self) {
         let layout = self.machine.resident();
         self.mem.write_resident(layout.bang_pxe, &[0; size_of::<BangPxe>()]);
         self.mem.write_resident(layout.pxenv, &[0; size_of::<PxenvPlus>()]);

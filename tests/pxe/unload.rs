@@ -3,12 +3,14 @@
 use hvpxe::error::Error;
 use hvpxe::pxe::Residency;
 
-use super::sim::Rig;
+use super::sim::{LAYOUT, RESIDENT, Rig};
 
 /// A rig as a boot program finds it: started, hooked, open.
 fn running() -> Rig {
     let mut rig = Rig::new();
     rig.machine.hooked.set(true);
+    rig.mem.poke(RESIDENT + u32::from(LAYOUT.pxenv), b"PXENV+");
+    rig.mem.poke(RESIDENT + u32::from(LAYOUT.bang_pxe), b"!PXE");
     rig.open(3);
     rig
 }
@@ -45,8 +47,14 @@ fn after_stop_undi_only_start_undi_works() {
         assert_eq!(rig.call(opcode, &[0; 160]).0, 0x6a, "opcode {opcode:#x}");
     }
     assert!(!rig.card.held.get());
+    let structures = [(LAYOUT.pxenv, &b"PXENV+"[..]), (LAYOUT.bang_pxe, b"!PXE")];
+    let intact = |rig: &Rig| {
+        structures.map(|(at, signature)| rig.mem.peek(RESIDENT + u32::from(at), signature.len()) == signature)
+    };
+    assert_eq!(intact(&rig), [false; 2], "who scans memory later must not find them");
     rig.succeed(0x00);
     assert!(rig.machine.hooked.get());
+    assert_eq!(intact(&rig), [true; 2]);
     rig.succeed(0x01);
     rig.succeed(0x03);
     rig.open(7);

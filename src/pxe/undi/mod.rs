@@ -91,10 +91,10 @@ impl Undi {
 }
 
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
-    /// `START_UNDI`: hooks INT 1Ah. The BIOS's values say nothing about a card on VMBus; they are ignored.
+    /// `START_UNDI`: undoes `STOP_UNDI`. The BIOS's values say nothing about a card on VMBus; they are ignored.
     pub(super) fn start_undi(&mut self) -> Answer {
         if self.state.undi.is_stopped() {
-            self.machine.hook_interrupts();
+            self.publish_structures();
             self.state.undi.phase = Phase::Loaded;
         }
         Ok(())
@@ -106,6 +106,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         if self.state.undi.leaked || !self.machine.unhook_interrupts() {
             return Err(PxenvStatus::KEEP_UNDI);
         }
+        self.unpublish();
         self.state.undi.phase = Phase::Stopped;
         Ok(())
     }
