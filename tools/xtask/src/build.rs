@@ -26,6 +26,8 @@ pub struct Products {
     pub rom: PathBuf,
     /// The QEMU plugin.
     pub plugin: PathBuf,
+    /// The tests' own boot program, 512 bytes.
+    pub probe: PathBuf,
 }
 
 /// Builds all.
@@ -38,7 +40,8 @@ pub fn all(workspace: &Workspace) -> Result<Products> {
     let rom = workspace.root.join("dist/hvpxe.rom");
     fs::create_dir_all(workspace.root.join("dist"))?;
     fs::copy(&packed, &rom).with_context(|| format!("can't write {}", rom.display()))?;
-    Ok(Products { elf, rom, plugin: plugin(workspace)? })
+    let probe = for_bios(workspace, "probe", "probe-sector", "sector")?;
+    Ok(Products { elf, rom, plugin: plugin(workspace)?, probe })
 }
 
 /// Builds the linked core and the option ROM, and nothing for QEMU.
@@ -47,7 +50,7 @@ pub fn all(workspace: &Workspace) -> Result<Products> {
 /// As [`all`].
 pub fn core_and_rom(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
     rust_src::ensure(workspace)?;
-    let elf = elf(workspace)?;
+    let elf = for_bios(workspace, "hvpxe", "hvpxe-rom", "rom")?;
     let rom = packed(workspace, &elf)?;
     Ok((elf, rom))
 }

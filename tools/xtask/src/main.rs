@@ -37,7 +37,7 @@ enum Command {
     /// Fetch what the other commands need: Rust's library source, QEMU 11.1, network boot programs.
     ///
     /// The others do it by themselves; run it to prepare a machine or a CI image. It takes under a minute on a good
-    /// line (60 MB) and is instant when all is there. Packages come from the Debian mirror of this machine's own apt
+    /// line (210 MB) and is instant when all is there. Packages come from the Debian mirror of this machine's own apt
     /// configuration (or $HVPXE_DEBIAN_MIRROR), are checked against Debian's keys, and are unpacked, not installed,
     /// to .lab in the workspace (or $HVPXE_LAB). A qemu-system-x86_64 of the machine that is 11.1 or newer is used
     /// instead.

@@ -193,7 +193,7 @@ fn count_unit_tests(text: &str) -> Option<(usize, usize)> {
 fn boot(workspace: &Workspace, tests: &[&BootTest], jobs: Option<usize>) -> Vec<Row> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = jobs.unwrap_or(cores.min(MOST_JOBS));
-    let lab = match build::all(workspace).and_then(|products| Lab::prepare(workspace, &products)) {
+    let lab = match build::all(workspace).and_then(|products| Lab::prepare_for_tests(workspace, &products)) {
         Ok(lab) => lab,
         Err(error) => {
             let failed = Outcome::failed(format!("{error:#}"));

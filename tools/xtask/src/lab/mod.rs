@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::build::Products;
-use crate::setup::packages;
+use crate::setup::packages::{self, Extent};
 use crate::setup::qemu::Qemu;
 use crate::workspace::Workspace;
 
@@ -36,6 +36,8 @@ pub struct Lab {
     pub rom: PathBuf,
     /// Root of the unpacked packages.
     pub packages: PathBuf,
+    /// The tests' own boot program.
+    pub probe: PathBuf,
 }
 
 impl Lab {
@@ -44,12 +46,25 @@ impl Lab {
     /// # Errors
     /// When they can't be brought.
     pub fn prepare(workspace: &Workspace, products: &Products) -> Result<Self> {
+        Self::with(workspace, products, Extent::Boot)
+    }
+
+    /// The same, with the packages that only tests use.
+    ///
+    /// # Errors
+    /// When they can't be brought.
+    pub fn prepare_for_tests(workspace: &Workspace, products: &Products) -> Result<Self> {
+        Self::with(workspace, products, Extent::Tests)
+    }
+
+    fn with(workspace: &Workspace, products: &Products, extent: Extent) -> Result<Self> {
         Ok(Self {
-            qemu: packages::ensure(workspace)?,
+            qemu: packages::ensure(workspace, extent)?,
             plugin: products.plugin.clone(),
             elf: products.elf.clone(),
             rom: products.rom.clone(),
             packages: workspace.package_root(),
+            probe: products.probe.clone(),
         })
     }
 }

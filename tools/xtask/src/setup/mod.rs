@@ -17,7 +17,7 @@ use crate::workspace::{LAB_VARIABLE, Workspace};
 /// When something can't be brought; the message says what and what to do.
 pub fn run(workspace: &Workspace) -> Result<()> {
     rust_src::ensure(workspace)?;
-    let qemu = packages::ensure(workspace)?;
+    let qemu = packages::ensure(workspace, packages::Extent::Tests)?;
     let which = match &qemu {
         Qemu::Machine(path) => format!("the machine's own, {}", path.display()),
         Qemu::Private(_) => "a private one".to_owned(),

@@ -28,6 +28,18 @@ const CLIENT_PACKAGES: [&str; 8] = [
 /// DHCP and TFTP servers that nobody here wrote, for the boot tests in network namespaces.
 const SERVER_PACKAGES: [&str; 3] = ["dnsmasq-base", "tftpd-hpa", "atftpd"];
 
+/// What only tests boot: a memory tester, and an installer as people boot it from the network.
+const TEST_PACKAGES: [&str; 2] = ["memtest86+", "debian-installer-13-netboot-amd64"];
+
+/// How much of the lab is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What `cargo xtask run` offers.
+    Boot,
+    /// What the tests boot besides.
+    Tests,
+}
+
 /// A file of each package that the lab can't do without: what a finished set-up must have.
 const MUST_HAVE: [&str; 10] = [
     "usr/lib/ipxe/undionly.kpxe",
@@ -46,7 +58,7 @@ const MUST_HAVE: [&str; 10] = [
 ///
 /// # Errors
 /// When the packages can't be fetched or unpacked.
-pub fn ensure(workspace: &Workspace) -> Result<Qemu> {
+pub fn ensure(workspace: &Workspace, extent: Extent) -> Result<Qemu> {
     let own = Qemu::of_machine();
     let root = workspace.package_root();
     fs::create_dir_all(&workspace.lab).with_context(|| format!("can't create {}", workspace.lab.display()))?;
@@ -54,12 +66,12 @@ pub fn ensure(workspace: &Workspace) -> Result<Qemu> {
     let lock = File::create(workspace.lab.join("lock"))?;
     lock.lock().context("can't lock the lab directory")?;
 
-    let stamp = Stamp { path: workspace.lab.join("packages.txt"), wanted: wanted(own.is_err()) };
+    let stamp = Stamp { path: workspace.lab.join("packages.txt"), wanted: wanted(own.is_err(), extent) };
     if !stamp.holds(&root) {
         if let Err(reason) = &own {
             eprintln!("{reason}: QEMU is fetched privately, nothing is installed");
         }
-        fetch(workspace, &stamp, own.is_err())?;
+        fetch(workspace, &stamp)?;
     }
     match own {
         Ok(qemu) => Ok(qemu),
@@ -68,27 +80,24 @@ pub fn ensure(workspace: &Workspace) -> Result<Qemu> {
     }
 }
 
-fn wanted(with_qemu: bool) -> Vec<&'static str> {
+fn wanted(with_qemu: bool, extent: Extent) -> Vec<&'static str> {
     let qemu = if with_qemu { &QEMU_PACKAGES[..] } else { &[] };
-    [qemu, &CLIENT_PACKAGES, &SERVER_PACKAGES].concat()
+    let tests = if extent == Extent::Tests { &TEST_PACKAGES[..] } else { &[] };
+    [qemu, &CLIENT_PACKAGES, &SERVER_PACKAGES, tests].concat()
 }
 
-fn fetch(workspace: &Workspace, stamp: &Stamp, with_qemu: bool) -> Result<()> {
+fn fetch(workspace: &Workspace, stamp: &Stamp) -> Result<()> {
     let step = Step::start("Package lists");
     let apt = Apt::prepare(&workspace.lab)?;
     step.done("up to date");
 
-    let step = Step::start("Download of QEMU and boot programs (about 60 MB)");
-    if with_qemu {
-        step.detail(QEMU_PACKAGES.join(" "));
-        apt.download(BACKPORTS, &QEMU_PACKAGES)?;
-    }
-    step.detail(CLIENT_PACKAGES.join(" "));
-    apt.download(RELEASE, &CLIENT_PACKAGES)?;
+    let size = if stamp.wanted.contains(&TEST_PACKAGES[0]) { 210 } else { 60 };
+    let step = Step::start(format!("Download of QEMU and boot programs (about {size} MB)"));
     // One by one: no machine could install both TFTP servers.
-    for package in SERVER_PACKAGES {
-        step.detail(package);
-        apt.download(RELEASE, &[package])?;
+    for package in &stamp.wanted {
+        step.detail(*package);
+        let suite = if QEMU_PACKAGES.contains(package) { BACKPORTS } else { RELEASE };
+        apt.download(suite, &[package])?;
     }
     let packages = apt.downloaded()?;
     step.done(&format!("{} packages", packages.len()));
@@ -136,9 +145,11 @@ impl Stamp {
         format!("wanted: {}", self.wanted.join(" "))
     }
 
+    /// Whether the last set-up brought at least what is wanted.
     fn holds(&self, root: &Path) -> bool {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
-        text.lines().next() == Some(self.first_line().as_str()) && first_missing(root).is_none()
+        let brought: Vec<_> = text.lines().next().unwrap_or_default().split_whitespace().collect();
+        self.wanted.iter().all(|package| brought.contains(package)) && first_missing(root).is_none()
     }
 
     fn write(&self, files: &[String]) -> Result<()> {
@@ -161,11 +172,15 @@ mod tests {
             fs::write(path, "x").unwrap();
         }
         let path = dir.path().join("packages.txt");
-        let stamp = Stamp { path: path.clone(), wanted: wanted(false) };
+        let stamp = Stamp { path: path.clone(), wanted: wanted(false, Extent::Boot) };
         assert!(!stamp.holds(dir.path()));
         stamp.write(&["ipxe_1.deb".to_owned()]).unwrap();
         assert!(stamp.holds(dir.path()));
-        assert!(!Stamp { path, wanted: wanted(true) }.holds(dir.path()));
+        assert!(!Stamp { path: path.clone(), wanted: wanted(true, Extent::Boot) }.holds(dir.path()));
+        let all = Stamp { path, wanted: wanted(false, Extent::Tests) };
+        assert!(!all.holds(dir.path()));
+        all.write(&["memtest86+_7.deb".to_owned()]).unwrap();
+        assert!(all.holds(dir.path()) && stamp.holds(dir.path()), "more than is wanted is good, too");
         fs::remove_file(dir.path().join(MUST_HAVE[0])).unwrap();
         assert!(!stamp.holds(dir.path()));
     }
