@@ -50,7 +50,7 @@ pub fn all(workspace: &Workspace) -> Result<Products> {
 /// As [`all`].
 pub fn core_and_rom(workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
     rust_src::ensure(workspace)?;
-    let elf = for_bios(workspace, "hvpxe", "hvpxe-rom", "rom")?;
+    let elf = elf(workspace)?;
     let rom = packed(workspace, &elf)?;
     Ok((elf, rom))
 }

@@ -198,6 +198,7 @@ impl RunArgs {
             drives: Vec::new(),
             other_nic: None,
             settings: self.settings.clone(),
+            rom_place: 0,
             hyperv: (!self.no_hyperv).then_some(hyperv),
             network,
             display: None,

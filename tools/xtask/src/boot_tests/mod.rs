@@ -3,18 +3,23 @@
 mod boot_entries;
 mod boot_hooks;
 mod budgets;
+mod chains;
 mod clients;
 mod conformance;
 mod host_faults;
+mod installer;
 mod ipxe_lkrn;
 mod linux;
 mod media;
+mod memory;
 mod network_faults;
 mod other_machines;
+mod probed;
 mod real_dhcp;
 mod real_lease;
 mod real_menu;
 mod real_tftp;
+mod syslinux;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +48,7 @@ pub struct BootTest {
 
 /// All boot tests, those that take longest first.
 pub fn all() -> Vec<&'static BootTest> {
-    [
+    let longest_first = [
         conformance::TESTS,
         linux::TESTS,
         network_faults::TESTS,
@@ -52,17 +57,19 @@ pub fn all() -> Vec<&'static BootTest> {
         real_dhcp::TESTS,
         real_menu::TESTS,
         real_tftp::TESTS,
+        installer::TESTS,
         ipxe_lkrn::TESTS,
+        memory::TESTS,
+        chains::TESTS,
+        syslinux::TESTS,
         clients::TESTS,
         media::TESTS,
         budgets::TESTS,
         other_machines::TESTS,
         boot_entries::TESTS,
         boot_hooks::TESTS,
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    longest_first.into_iter().flatten().collect()
 }
 
 /// Time for a boot that meets no fault (policy): some seconds on an idle machine, with room for two at once on a slow one.
@@ -119,6 +126,7 @@ impl Bench {
             drives: Vec::new(),
             other_nic: None,
             settings: Vec::new(),
+            rom_place: 0,
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),

@@ -55,6 +55,7 @@ impl Stack {
             kernel: None,
             acpi_table: None,
             drives: vec![Drive::Disk(disk)],
+            rom_place: 0,
             other_nic,
             settings: Vec::new(),
             hyperv: is_ours.then_some(hyperv),

@@ -57,7 +57,7 @@ echo \"GRUB is ready\"
 ";
 
 /// Modules in GRUB's image; what its configuration uses, and what a person at the prompt may want.
-const GRUB_MODULES: [&str; 14] = [
+const GRUB_MODULES: [&str; 18] = [
     "pxe",
     "tftp",
     "http",
@@ -72,6 +72,10 @@ const GRUB_MODULES: [&str; 14] = [
     "sleep",
     "linux",
     "chain",
+    "pxechain",
+    "biosdisk",
+    "lsmmap",
+    "boot",
 ];
 
 /// A boot program.
@@ -131,7 +135,7 @@ impl Client {
             }
             Self::Pxelinux => compose_pxelinux("pxelinux.0", packages, dir),
             Self::Lpxelinux => compose_pxelinux("lpxelinux.0", packages, dir),
-            Self::Grub => compose_grub(packages, dir),
+            Self::Grub => compose_grub(GRUB_CONFIG, packages, dir),
             Self::File(path) => {
                 if !path.is_file() {
                     bail!(
@@ -157,29 +161,43 @@ impl Client {
 }
 
 /// Copies a file into a directory and returns its name there.
-fn copy(from: &Path, dir: &Path) -> Result<String> {
+///
+/// # Errors
+/// When it is missing.
+pub fn copy(from: &Path, dir: &Path) -> Result<String> {
     let name = from.file_name().with_context(|| format!("{} is no file", from.display()))?;
     fs::copy(from, dir.join(name)).with_context(|| format!("can't copy {}", from.display()))?;
     Ok(name.to_string_lossy().into_owned())
 }
 
 fn compose_pxelinux(program: &str, packages: &Path, dir: &Path) -> Result<String> {
-    let modules = packages.join(SYSLINUX_MODULES);
-    copy(&packages.join("usr/lib/PXELINUX").join(program), dir)?;
-    for module in ["ldlinux.c32", "libcom32.c32", "libutil.c32", "pxechn.c32"] {
-        copy(&modules.join(module), dir)?;
-    }
     copy(&packages.join("usr/lib/ipxe/undionly.kpxe"), dir)?;
-    fs::create_dir_all(dir.join("pxelinux.cfg"))?;
-    fs::write(dir.join("pxelinux.cfg/default"), PXELINUX_CONFIG)?;
     fs::write(dir.join("welcome.txt"), PXELINUX_WELCOME)?;
-    Ok(program.to_owned())
+    compose_syslinux(program, &["pxechn.c32"], PXELINUX_CONFIG, packages, dir)
 }
 
-fn compose_grub(packages: &Path, dir: &Path) -> Result<String> {
+/// Puts a PXELINUX with a configuration into a directory, and the modules that the configuration uses. Returns its name.
+///
+/// # Errors
+/// When a file is missing.
+pub fn compose_syslinux(program: &str, modules: &[&str], config: &str, packages: &Path, dir: &Path) -> Result<String> {
+    let from = packages.join(SYSLINUX_MODULES);
+    for module in ["ldlinux.c32", "libcom32.c32", "libutil.c32"].iter().chain(modules) {
+        copy(&from.join(module), dir)?;
+    }
+    fs::create_dir_all(dir.join("pxelinux.cfg"))?;
+    fs::write(dir.join("pxelinux.cfg/default"), config)?;
+    copy(&packages.join("usr/lib/PXELINUX").join(program), dir)
+}
+
+/// Makes a GRUB that runs this configuration. Returns its name.
+///
+/// # Errors
+/// When GRUB's own tool can't make it.
+pub fn compose_grub(config: &str, packages: &Path, dir: &Path) -> Result<String> {
     let image = "grub.0";
     fs::create_dir_all(dir.join("grub"))?;
-    fs::write(dir.join("grub/grub.cfg"), GRUB_CONFIG)?;
+    fs::write(dir.join("grub/grub.cfg"), config)?;
     let mut make = private_program(packages, "usr/bin/grub-mkimage");
     make.arg("--directory").arg(packages.join("usr/lib/grub/i386-pc"));
     make.args(["--format", "i386-pc-pxe", "--prefix", "(pxe)/grub", "--output"]).arg(dir.join(image));

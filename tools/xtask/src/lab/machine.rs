@@ -41,7 +41,7 @@ pub struct Kernel {
 pub struct Machine {
     /// RAM in MiB.
     pub memory_mib: u32,
-    /// The option ROM, first in the boot order.
+    /// The option ROM, first in the boot order but for `rom_place`.
     pub rom: Option<PathBuf>,
     /// A kernel to start at once.
     pub kernel: Option<Kernel>,
@@ -49,6 +49,8 @@ pub struct Machine {
     pub acpi_table: Option<PathBuf>,
     /// Drives, in the boot order.
     pub drives: Vec<Drive>,
+    /// How many of them come before the option ROM.
+    pub rom_place: usize,
     /// Another NIC to boot from, before all drives.
     pub other_nic: Option<OtherNic>,
     /// Settings for hvpxe, over those of its image: `key=value`, each `on` or `off`.
@@ -154,7 +156,8 @@ impl Machine {
 
     fn boot_arguments(&self, command: &mut Command) {
         if let Some(rom) = &self.rom {
-            command.arg("-option-rom").arg(words([escaped(rom), ",bootindex=1".into()]));
+            let boot_index = format!(",bootindex={}", self.rom_place + 1);
+            command.arg("-option-rom").arg(words([escaped(rom), boot_index.into()]));
         }
         if let Some(kernel) = &self.kernel {
             command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
@@ -171,8 +174,8 @@ impl Machine {
             nic.add(command);
         }
         for (index, drive) in self.drives.iter().enumerate() {
-            // 1 is the ROM or the other NIC.
-            drive.add(command, index + 2);
+            // In between is the ROM or the other NIC.
+            drive.add(command, index + 1 + usize::from(index >= self.rom_place));
         }
     }
 }
@@ -232,6 +235,7 @@ mod tests {
             drives: Vec::new(),
             other_nic: None,
             settings: Vec::new(),
+            rom_place: 0,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,

@@ -98,16 +98,25 @@ impl Session {
     /// # Errors
     /// When it doesn't come within `limit`, QEMU ends, or the user presses Ctrl-C; the error shows the last lines.
     pub fn expect(&mut self, text: &str, limit: Duration) -> Result<()> {
+        self.expect_times(text, 1, limit)
+    }
+
+    /// Waits until a text has come so many times since the machine was started.
+    ///
+    /// # Errors
+    /// As [`Self::expect`].
+    pub fn expect_times(&mut self, text: &str, times: usize, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
+        let is_there = |console: &Console| console.text().matches(text).count() >= times;
         loop {
-            if self.wait_for_change(deadline, |console| console.text().contains(text)) {
+            if self.wait_for_change(deadline, is_there) {
                 return Ok(());
             }
             let reason = match self.qemu.0.try_wait()? {
                 // What it wrote last may still be on its way.
                 Some(status) => {
                     self.join_readers();
-                    if self.shared.console().text().contains(text) {
+                    if is_there(&self.shared.console()) {
                         return Ok(());
                     }
                     format!("QEMU ended ({status}) before it came")
