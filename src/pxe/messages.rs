@@ -64,6 +64,10 @@ impl BootError {
     }
 }
 
+/// What this build can fetch.
+const URL_ADVICE: &str =
+    if cfg!(feature = "http") { "Only http and tftp are offered." } else { "This build knows plain TFTP names only." };
+
 fn net_text(error: NetError) -> (&'static str, &'static str) {
     match error {
         NetError::Core(error) => core_text(error),
@@ -106,7 +110,7 @@ fn net_text(error: NetError) -> (&'static str, &'static str) {
         NetError::TftpNoSize => ("The TFTP server does not tell file sizes.", ""),
         NetError::TftpClosed => ("The TFTP transfer was closed.", ""),
         NetError::TftpInvalidRequest => ("The name of the boot file can't be sent by TFTP.", "Check the DHCP server."),
-        NetError::BadUrl => ("The URL of the boot file can't be used.", "Only http and tftp are offered."),
+        NetError::BadUrl => ("The URL of the boot file can't be used.", URL_ADVICE),
         NetError::NameTimeout => ("No name server answered.", "Check the DHCP server's option 6, or use an address."),
         NetError::NameNotFound => ("The name server knows no address of the boot server.", "Check the URL."),
         NetError::HttpConnectTimeout => ("The HTTP server does not answer.", "Is it up?"),

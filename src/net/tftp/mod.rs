@@ -72,7 +72,7 @@ pub struct Block {
 /// As [`download`], with the port and the sizes that suit a boot file.
 ///
 /// # Errors
-/// As [`download`].
+/// As [`download`]; [`NetError::BadUrl`] for a URL, which no TFTP server would know as a name.
 pub fn download_file<N: Nic, M: Machine>(
     net: &mut Net<'_, N, M>,
     server: Ipv4Addr,
@@ -81,6 +81,9 @@ pub fn download_file<N: Nic, M: Machine>(
     sink: &mut FileSink<'_>,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<u64, NetError> {
+    if file.windows(3).any(|three| three == b"://") {
+        return Err(NetError::BadUrl);
+    }
     download(net, &Request::bulk(server, file), capacity, sink, progress)
 }
 
