@@ -57,7 +57,12 @@ fn a_thief_that_left_no_trace_shows_when_the_disk_does_not_answer() {
 
 #[test]
 fn channel_ids_may_change_over_a_reconnect() {
-    let mut bench = Bench::opened(&[("relid_step", "7"), ("close_delay", "50s")]);
+    let mut bench = Bench::opened(&[
+        ("relid_step", "7"),
+        ("close_delay", "50s"),
+        ("teardown_delay", "500ms"),
+        ("stale_messages", "on"),
+    ]);
     let _loader = loader(&bench.lab);
     assert_eq!(bench.read(1, 1, 3), Ok(bench.content(1, 1, 3)));
     assert_eq!(bench.read(2, 1, 3), Ok(bench.content(2, 1, 3)));
@@ -112,8 +117,10 @@ proptest! {
     fn no_request_is_lost_to_a_thief(
         steps in prop::collection::vec((step(), 0..3usize, 0..12u64, 1..5u32, any::<u8>()), 1..40),
         delay in prop_oneof![Just("0us"), Just("2ms")],
+        stale in prop_oneof![Just("off"), Just("on")],
     ) {
-        let mut bench = Bench::opened(&[("disk_delay", delay), ("relid_step", "3")]);
+        let settings = [("disk_delay", delay), ("relid_step", "3"), ("stale_messages", stale)];
+        let mut bench = Bench::opened(&settings);
         let mut open = true;
         let mut loaders = Vec::new();
         for (step, disk, lba, blocks, seed) in steps {

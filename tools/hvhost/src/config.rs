@@ -95,6 +95,8 @@ pub struct Config {
     pub close_delay: u64,
     /// Time before UNLOAD is answered, after all channels have closed.
     pub unload_delay: u64,
+    /// Time before a GPADL_TEARDOWN is answered; until then the memory is still the host's.
+    pub teardown_delay: u64,
     /// Number by which the channel ids of a connection are higher than those of the one before.
     pub relid_step: u32,
 
@@ -151,6 +153,7 @@ impl Default for Config {
             other_offers: true,
             close_delay: 0,
             unload_delay: 0,
+            teardown_delay: 0,
             relid_step: 0,
             mac: [0x00, 0x15, 0x5d, 0x0a, 0x0b, 0x0c],
             max_nvsp_version: 0x0006_0001,
@@ -186,7 +189,7 @@ impl Config {
     /// | `scontrol_reset` | 0, 1 |
     /// | `max_vmbus_version` | for instance 5.3; 0.0 refuses all |
     /// | `other_offers` | on/off |
-    /// | `close_delay`, `unload_delay` | time |
+    /// | `close_delay`, `unload_delay`, `teardown_delay` | time |
     /// | `relid_step` | number |
     /// | `mac` | xx:xx:xx:xx:xx:xx |
     /// | `max_nvsp_version` | number, for instance 0x50000 |
@@ -199,6 +202,7 @@ impl Config {
     /// | `underrun_status`, `unit_attention` | on/off |
     /// | `silent` | on/off: VMBus never answers |
     /// | `no_nic` | on/off: no NIC is offered |
+    /// | `stale_messages` | on/off: messages of the connection before come first after a take-over |
     /// | `unsolicited` | on/off: an OFFER and its RESCIND come before each reply |
     /// | `tx_completion_delay` | time |
     /// | `reply_first` | on/off: RNDIS replies come before the completions of their requests |
@@ -255,6 +259,7 @@ impl Config {
             "other_offers" => self.other_offers = switch(value)?,
             "close_delay" => self.close_delay = time(value)?,
             "unload_delay" => self.unload_delay = time(value)?,
+            "teardown_delay" => self.teardown_delay = time(value)?,
             "relid_step" => self.relid_step = number(value)?,
             "mac" => self.mac = mac(value).ok_or("not a MAC address")?,
             "max_nvsp_version" => self.max_nvsp_version = number(value)?,
@@ -283,6 +288,7 @@ impl Config {
             "unit_attention" => self.unit_attention = switch(value)?,
             "silent" => faults.silent = switch(value)?,
             "no_nic" => faults.no_nic = switch(value)?,
+            "stale_messages" => faults.stale_messages = switch(value)?,
             "unsolicited" => faults.unsolicited = switch(value)?,
             "tx_completion_delay" => faults.tx_completion_delay = time(value)?,
             "reply_first" => faults.reply_first = switch(value)?,

@@ -70,6 +70,9 @@ pub struct Faults {
     pub no_nic: bool,
     /// Once the offers are sent, a device is offered and rescinded before every reply.
     pub unsolicited: bool,
+    /// When a connection is taken over, what was said on the old one comes before the answer, and teardowns that were
+    /// still to be answered are answered on the new one.
+    pub stale_messages: bool,
     /// The NICs are rescinded at this time.
     pub rescind_at: Option<u64>,
     /// The NICs are rescinded when the guest has sent this many frames.

@@ -274,3 +274,44 @@ fn a_machine_reset_forgets_the_connection_and_gives_the_pages_back() {
     assert_eq!(again.request_offers().len(), 6);
     again.assert_clean();
 }
+
+#[test]
+fn a_teardown_can_take_its_time_and_the_memory_is_the_hosts_until_then() {
+    let mut guest = Guest::connected(&[("teardown_delay", "20ms")]);
+    guest.gpadl(NIC, 1, RINGS, 4);
+    guest.post(1, &u32s(&[11, 0, NIC, 1]));
+    guest.run(10 * MS);
+    assert_eq!(guest.message(), None);
+    guest.assert_clean();
+    guest.gpadl(NIC, 2, RINGS, 4);
+    assert_eq!(guest.violations(), ["page 0x10000 is still shared with the host and used again"]);
+    guest.run(15 * MS);
+    assert_eq!(guest.message().unwrap(), u32s(&[12, 0, 1]));
+    assert_eq!(guest.message(), None, "answered once");
+}
+
+#[test]
+fn what_was_said_on_the_old_connection_comes_first() {
+    let switches = [("stale_messages", "on"), ("teardown_delay", "20ms"), ("relid_step", "10")];
+    let mut guest = Guest::connected(&switches);
+    guest.gpadl(NIC, 1, RINGS, 4);
+    guest.gpadl(NIC, 2, guest::RECEIVE, 4);
+    guest.open(NIC, 1);
+    guest.post(1, &u32s(&[11, 0, NIC, 2]));
+    guest.post(1, &vector("initiate_contact_4_0"));
+    assert_eq!(guest.message().unwrap(), u32s(&[2, 0, NIC]));
+    assert_eq!(guest.message().unwrap(), vector("version_response_4_0"));
+    let offers = guest.request_offers();
+    assert!(offers.iter().all(|offer| word(offer, 184) > 10), "channel ids moved on");
+    guest.run(25 * MS);
+    assert_eq!(guest.message().unwrap(), u32s(&[12, 0, 2]), "of a GPADL that nobody knows any more");
+    guest.assert_clean();
+
+    let mut guest = Guest::connected(&switches[1..]);
+    guest.gpadl(NIC, 2, guest::RECEIVE, 4);
+    guest.post(1, &u32s(&[11, 0, NIC, 2]));
+    guest.post(1, &vector("initiate_contact_4_0"));
+    assert_eq!(guest.message().unwrap(), vector("version_response_4_0"));
+    guest.run(25 * MS);
+    assert_eq!(guest.message(), None);
+}

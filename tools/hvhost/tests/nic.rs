@@ -375,3 +375,33 @@ fn every_step_can_be_refused_or_ignored() {
     assert_eq!(guest.message(), None);
     guest.assert_clean();
 }
+
+#[test]
+fn a_receive_buffer_that_the_guest_uses_for_itself_is_noticed() {
+    let mut guest = Guest::connected(&[]);
+    guest.nic_up();
+    let receive = |guest: &mut Guest| {
+        guest.net.0.lock().unwrap().waiting.push_back(frame(1).to_vec());
+        let (transaction, _, _) = guest.received().expect("a frame");
+        transaction
+    };
+    // Each of the 20 data buffers once; while the guest holds one it may do with it what it likes.
+    let first = receive(&mut guest);
+    let address = RECEIVE + first * 1806;
+    guest.put(address, b"scratch");
+    guest.complete(first);
+    for _ in 1..20 {
+        let next = receive(&mut guest);
+        guest.complete(next);
+    }
+    assert_eq!(receive(&mut guest), first);
+    guest.assert_clean();
+    guest.complete(first);
+    guest.put(address + 300, b"mine");
+    for _ in 0..20 {
+        let next = receive(&mut guest);
+        guest.complete(next);
+    }
+    let expected = format!("channel 6: memory at {address:#x} was used while the host could still write it");
+    assert_eq!(guest.violations(), [expected]);
+}

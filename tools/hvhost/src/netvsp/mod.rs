@@ -122,6 +122,9 @@ impl Device for NetVsp {
             self.serve_control(rings, io)?;
             self.serve_receive(rings, io)?;
         }
+        if let Some(gpa) = self.setup.receive.as_mut().and_then(|buffer| buffer.reused.take()) {
+            io.report.breach(Breach::MemoryReused { relid: io.relid, gpa });
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
 
 use crate::config::RxLayout;
 use crate::memory::GuestMemory;
@@ -34,6 +35,10 @@ pub(crate) struct ReceiveBuffer {
     data: VecDeque<u32>,
     /// Sub-allocations that the guest holds, by transaction id.
     outstanding: BTreeMap<u64, Vec<u32>>,
+    /// Digests of the sub-allocations that the guest has given back: from then on they are the host's alone.
+    given_back: BTreeMap<u32, u64>,
+    /// A sub-allocation that the guest wrote to although it was the host's: its address.
+    pub reused: Option<u64>,
 }
 
 impl ReceiveBuffer {
@@ -54,6 +59,8 @@ impl ReceiveBuffer {
             control: (0..CONTROL_BUFFERS).collect(),
             data: (CONTROL_BUFFERS..count).collect(),
             outstanding: BTreeMap::new(),
+            given_back: BTreeMap::new(),
+            reused: None,
         })
     }
 
@@ -74,6 +81,7 @@ impl ReceiveBuffer {
         }
         let buffer = self.control.pop()?;
         let offset = buffer as usize * self.sub_allocation;
+        self.take(buffer, mem);
         if !self.region.write(mem, offset, message) {
             return None;
         }
@@ -87,6 +95,7 @@ impl ReceiveBuffer {
         let mut ranges = Vec::new();
         for (frame, buffer) in frames.iter().zip(&buffers) {
             let offset = *buffer as usize * self.sub_allocation;
+            self.take(*buffer, mem);
             let (vlan, frame) = without_tag(frame);
             let header_len = COMPACT_HEADER + if vlan.is_some() { INFO_LEN } else { 0 };
             let (frame_at, len) = match self.layout {
@@ -105,9 +114,12 @@ impl ReceiveBuffer {
     }
 
     /// The guest is done with a packet. `false` when it did not have it.
-    pub fn complete(&mut self, transaction: u64) -> bool {
+    pub fn complete(&mut self, transaction: u64, mem: &dyn GuestMemory) -> bool {
         let Some(buffers) = self.outstanding.remove(&transaction) else { return false };
         for buffer in buffers {
+            if let Some(digest) = self.digest(buffer, mem) {
+                self.given_back.insert(buffer, digest);
+            }
             if buffer < CONTROL_BUFFERS {
                 self.control.push(buffer);
             } else {
@@ -115,6 +127,23 @@ impl ReceiveBuffer {
             }
         }
         true
+    }
+
+    /// Looks whether a sub-allocation that is used again is as the guest gave it back.
+    fn take(&mut self, buffer: u32, mem: &dyn GuestMemory) {
+        let before = self.given_back.remove(&buffer);
+        if before.is_some() && before != self.digest(buffer, mem) {
+            self.reused = self.region.address(buffer as usize * self.sub_allocation);
+        }
+    }
+
+    fn digest(&self, buffer: u32, mem: &dyn GuestMemory) -> Option<u64> {
+        let mut bytes = vec![0; self.sub_allocation];
+        self.region.read(mem, buffer as usize * self.sub_allocation, &mut bytes).then(|| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&bytes);
+            hasher.finish()
+        })
     }
 }
 
@@ -165,8 +194,8 @@ mod tests {
         assert_eq!(header[..16], [1, 0, 0, 0, 0x0e, 7, 0, 0, 0xf8, 0, 0, 0, 60, 0, 0, 0]);
         assert_eq!(header[28..36], [0x24, 0, 0, 0, 16, 0, 0, 0]);
         assert_eq!(header[44..], [16, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(rx.complete(16));
-        assert!(!rx.complete(16), "only once");
+        assert!(rx.complete(16, &mem));
+        assert!(!rx.complete(16, &mem), "only once");
         assert_eq!(rx.free(), 20);
     }
 

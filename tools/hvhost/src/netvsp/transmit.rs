@@ -56,7 +56,7 @@ impl NetVsp {
             (Some(_), _) => Some("not a SEND_RNDIS_PKT_COMPLETE with a status"),
         };
         let why = why.or_else(|| {
-            let known = self.setup.receive.as_mut().is_some_and(|buffer| buffer.complete(transaction));
+            let known = self.setup.receive.as_mut().is_some_and(|buffer| buffer.complete(transaction, io.mem));
             (!known).then_some("nothing with this id was outstanding")
         });
         match why {

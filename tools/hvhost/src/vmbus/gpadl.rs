@@ -204,6 +204,11 @@ impl Region {
         self.pages.len() * PAGE_SIZE
     }
 
+    /// Address of the byte at `offset`.
+    pub fn address(&self, offset: usize) -> Option<u64> {
+        self.pages.get(offset / PAGE_SIZE).map(|page| page + (offset % PAGE_SIZE) as u64)
+    }
+
     /// Calls `access` for each piece of `offset..offset + len` that lies in one page: its address and position.
     fn pieces(&self, offset: usize, len: usize) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> + '_ {
         let mut done = 0;

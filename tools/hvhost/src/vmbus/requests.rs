@@ -3,7 +3,7 @@
 use super::channel::{Kind, State as ChannelState};
 use super::gpadl::{GpadlKey, Progress, Stage};
 use super::messages::{self as msg, FromGuest, Open};
-use super::server::{CHANNEL_CONNECTION, Context, Server, State};
+use super::server::{CHANNEL_CONNECTION, Context, LateTeardown, Server, State};
 use crate::violations::Breach;
 
 impl Server {
@@ -195,17 +195,42 @@ impl Server {
             }
             return Ok(());
         }
-        self.gpadls.remove(key);
-        self.reply(msg::build(msg::GPADL_TORNDOWN, &[key.id]), cx);
+        gpadl.stage = Stage::TearingDown;
+        self.torn_down(key, cx);
         Ok(())
+    }
+
+    /// Answers a teardown, when the time for that has come.
+    fn torn_down(&mut self, key: GpadlKey, cx: &Context<'_>) {
+        self.late.push(LateTeardown {
+            due: cx.report.now + cx.config.teardown_delay,
+            connection: self.connections,
+            key,
+        });
+        self.finish_late_teardowns(cx);
+    }
+
+    /// Answers the teardowns that are due.
+    pub(super) fn finish_late_teardowns(&mut self, cx: &Context<'_>) {
+        let State::Connected(connection) = self.state else { return };
+        let due = |late: &LateTeardown| late.due <= cx.report.now;
+        for late in self.late.extract_if(.., |late| due(late)).collect::<Vec<_>>() {
+            let torn_down = msg::build(msg::GPADL_TORNDOWN, &[late.key.id]);
+            if late.connection == self.connections {
+                self.gpadls.remove(late.key);
+                self.reply(torn_down, cx);
+            } else if cx.config.faults.stale_messages {
+                self.outgoing.push_back((connection.vp, torn_down));
+            }
+        }
     }
 
     /// Answers the teardowns that had to wait for channel `relid` to close.
     pub(super) fn finish_teardowns(&mut self, relid: u32, cx: &Context<'_>) {
         for key in self.gpadls.of_channel(relid) {
-            if self.gpadls.get(key).is_some_and(|gpadl| gpadl.stage == Stage::TearingDown) {
-                self.gpadls.remove(key);
-                self.reply(msg::build(msg::GPADL_TORNDOWN, &[key.id]), cx);
+            let answered = self.late.iter().any(|late| late.connection == self.connections && late.key == key);
+            if !answered && self.gpadls.get(key).is_some_and(|gpadl| gpadl.stage == Stage::TearingDown) {
+                self.torn_down(key, cx);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::channel::{Channel, Kind, State as ChannelState};
 use super::device::Inert;
-use super::gpadl::Gpadls;
+use super::gpadl::{GpadlKey, Gpadls};
 use super::messages::{self as msg, Contact, FromGuest};
 use super::offers;
 use crate::backend::NetBackend;
@@ -74,6 +74,15 @@ pub(crate) struct Context<'a> {
     pub report: &'a mut Report,
 }
 
+/// A teardown that is answered at its time. The host may use the memory until then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LateTeardown {
+    pub due: u64,
+    /// Number of its connection.
+    pub connection: u32,
+    pub key: GpadlKey,
+}
+
 pub(crate) struct Server {
     pub(super) state: State,
     pub(super) channels: Vec<Channel>,
@@ -86,8 +95,10 @@ pub(crate) struct Server {
     pub(super) ghosts: BTreeSet<u32>,
     ghosts_offered: u32,
     /// Connections so far.
-    connections: u32,
+    pub(super) connections: u32,
     pub(super) rescinded: bool,
+    /// Teardowns that are still to be answered.
+    pub(super) late: Vec<LateTeardown>,
 }
 
 impl Server {
@@ -111,6 +122,7 @@ impl Server {
             ghosts_offered: 0,
             connections: 0,
             rescinded: false,
+            late: Vec::new(),
         };
         server.sort_channels();
         server
@@ -212,11 +224,13 @@ impl Server {
         self.forget_connection(report.now);
         self.incoming.clear();
         self.outgoing.clear();
+        self.late.clear();
     }
 
     /// Serves messages, channels and whatever is due by now.
     pub fn poll(&mut self, synics: &mut [Synic], cx: &mut Context<'_>) {
         self.finish_closing(cx);
+        self.finish_late_teardowns(cx);
         self.rescind_when_due(cx);
         self.reoffer_when_due(cx);
         self.flush(synics, cx);
@@ -358,6 +372,10 @@ impl Server {
         for channel in &mut self.channels {
             match channel.state {
                 ChannelState::Open(_) => {
+                    if cx.config.faults.stale_messages {
+                        let stale = msg::build(msg::RESCIND_CHANNEL_OFFER, &[channel.relid]);
+                        self.outgoing.push_back((old.vp, stale));
+                    }
                     channel.close_device(false, cx.report);
                     channel.state = ChannelState::Closed;
                     until = until.max(cx.report.now + cx.config.close_delay);
