@@ -71,6 +71,8 @@ impl<H: Hypervisor> DiskDevice<H> {
             if connection.version().is_none() {
                 connection.connect()?;
             }
+            connection.service()?;
+            close_gone(connection, open);
             open_controllers(connection, open);
             Ok(())
         });
@@ -183,13 +185,18 @@ impl<H: Hypervisor> DiskDevice<H> {
                     return Err(DiskError::NotThere);
                 }
             }
-            let (connection, controller) = self.parts(known.controller)?;
-            if controller.is_gone(connection) {
-                return Err(DiskError::NotThere);
+            if self.parts(known.controller).is_ok_and(|(connection, controller)| controller.is_gone(connection)) {
+                log::line(format_args!("owner: a disk controller is gone; looking for it again"));
+                self.open()?;
+                if !self.is_unchanged(&known)? {
+                    return Err(DiskError::NotThere);
+                }
             }
+            let (connection, controller) = self.parts(known.controller)?;
             result = work(connection, controller, &known.unit);
             match result {
-                Err(DiskError::Host(Error::NicGone)) => return Err(DiskError::NotThere),
+                // It may come back at once, under another channel id.
+                Err(DiskError::Host(Error::NicGone)) => {}
                 Err(DiskError::Host(Error::VmbusOwned | Error::HostProtocol) | DiskError::Timeout) => {
                     // Another connection is the only way to make sure that the host is done with our memory.
                     connection.mark_lost();
@@ -197,8 +204,10 @@ impl<H: Hypervisor> DiskDevice<H> {
                 _ => return result,
             }
         }
-        // So that the host lets go of what the lost request used.
-        let _ = self.start_over();
+        if result.as_ref().err() != Some(&DiskError::Host(Error::NicGone)) {
+            // So that the host lets go of what the lost request used.
+            let _ = self.start_over();
+        }
         result
     }
 }
@@ -230,6 +239,13 @@ fn open_controller<H: Hypervisor>(connection: &mut Connection<H>, offer: &Offer)
             controller.close(connection);
             Err(error)
         }
+    }
+}
+
+/// Closes the controllers that the host took back.
+fn close_gone<H: Hypervisor>(connection: &mut Connection<H>, open: &mut Vec<Open<H>, MAX_CONTROLLERS>) {
+    while let Some(index) = open.iter().position(|open| open.controller.is_gone(connection)) {
+        open.swap_remove(index).controller.close(connection);
     }
 }
 

@@ -158,3 +158,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_controller_that_is_taken_back_is_missed_and_found_again() {
+    let mut bench = Bench::opened(&[("rescind_disks_after", "3"), ("reoffer_after", "2s")]);
+    for _ in 0..3 {
+        assert_eq!(bench.read(0, 1, 1), Ok(bench.content(0, 1, 1)));
+    }
+    bench.lab.pass_millis(10);
+    let missed = bench.read(0, 1, 1);
+    assert_eq!(missed, Err(DiskError::NotThere));
+    bench.lab.pass_millis(3_000);
+    assert_eq!(bench.disks.open(), Ok(()));
+    assert_eq!(bench.read(0, 1, 1), Ok(bench.content(0, 1, 1)));
+    assert_eq!(bench.read(2, 1, 1), Ok(bench.content(2, 1, 1)));
+    bench.end();
+
+    let mut bench = Bench::opened(&[("rescind_disks_after", "1"), ("disk_delay", "1s"), ("reoffer_after", "0us")]);
+    bench.lab.pass_millis(10);
+    let _ = bench.read(0, 1, 2);
+    assert_eq!(bench.read(0, 1, 2), Ok(bench.content(0, 1, 2)));
+    bench.end();
+}

@@ -210,7 +210,8 @@ impl Config {
     /// | `unsolicited_nvsp` | on/off: VF association and indirection table after the handshake |
     /// | `rescind_at` | time |
     /// | `rescind_after` | number of frames sent by the guest |
-    /// | `reoffer_after` | time after their release at which rescinded NICs are offered again |
+    /// | `rescind_disks_after` | number of READs and WRITEs, all disks together |
+    /// | `reoffer_after` | time after their release at which rescinded devices are offered again |
     /// | `ignore_message`, `ignore_nvsp`, `ignore_rndis` | type of a message that is never answered; may be repeated |
     /// | `fail_gpadl`, `fail_open`, `fail_receive_buffer` | on/off: that step is refused |
     /// | `no_disk` | on/off: no SCSI controller is offered |
@@ -296,6 +297,7 @@ impl Config {
             "unsolicited_nvsp" => faults.unsolicited_nvsp = switch(value)?,
             "rescind_at" => faults.rescind_at = Some(time(value)?),
             "rescind_after" => faults.rescind_after = Some(number(value)?.into()),
+            "rescind_disks_after" => faults.rescind_disks_after = Some(number(value)?.into()),
             "reoffer_after" => faults.reoffer_after = Some(time(value)?),
             "ignore_message" => faults.ignore_message.push(number(value)?),
             "ignore_nvsp" => faults.ignore_nvsp.push(number(value)?),

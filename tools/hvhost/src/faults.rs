@@ -77,6 +77,8 @@ pub struct Faults {
     pub rescind_at: Option<u64>,
     /// The NICs are rescinded when the guest has sent this many frames.
     pub rescind_after: Option<u64>,
+    /// The SCSI controllers are rescinded when the guest has made this many READs and WRITEs.
+    pub rescind_disks_after: Option<u64>,
     /// They come back, as new offers, this long after the guest has released them.
     pub reoffer_after: Option<u64>,
     /// Link changes: when, and whether it is up afterwards.

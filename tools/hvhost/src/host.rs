@@ -108,8 +108,9 @@ impl Host {
                 return Ok(status);
             }
             Call::SignalEvent { connection, flag } => {
-                self.server.signal(connection, flag, mem, &mut self.report)?;
-                self.report.counters.signals += 1;
+                let status = self.server.signal(connection, flag, mem, &mut self.report)?;
+                self.report.counters.signals += u64::from(status == hypercall::SUCCESS);
+                return Ok(status);
             }
         }
         Ok(hypercall::SUCCESS)

@@ -270,18 +270,26 @@ impl Server {
         Ok(())
     }
 
-    /// Takes the NICs away, when that is asked for.
+    /// Takes devices away, when that is asked for.
     pub(super) fn rescind_when_due(&mut self, cx: &mut Context<'_>) {
         let faults = &cx.config.faults;
-        let due = faults.rescind_at.is_some_and(|at| cx.report.now >= at)
-            || faults.rescind_after.is_some_and(|frames| cx.report.counters.tx_frames >= frames);
-        if !due || std::mem::replace(&mut self.rescinded, true) {
-            return;
+        let counters = &cx.report.counters;
+        let nics = faults.rescind_at.is_some_and(|at| cx.report.now >= at)
+            || faults.rescind_after.is_some_and(|frames| counters.tx_frames >= frames);
+        let disks = faults.rescind_disks_after.is_some_and(|requests| counters.disk_requests >= requests);
+        for (kind, due) in [(Kind::Nic, nics), (Kind::ScsiController, disks)] {
+            if due && !self.rescinded.contains(&kind) {
+                self.rescinded.push(kind);
+                self.rescind(kind, cx);
+            }
         }
-        cx.report.log("NICs rescinded, as configured".into());
+    }
+
+    fn rescind(&mut self, kind: Kind, cx: &mut Context<'_>) {
+        cx.report.log(format!("{kind:?} rescinded, as configured"));
         for index in 0..self.channels.len() {
             let channel = &mut self.channels[index];
-            if channel.kind != Kind::Nic {
+            if channel.kind != kind {
                 continue;
             }
             if channel.relid == 0 {
@@ -298,7 +306,8 @@ impl Server {
             self.finish_teardowns(relid, cx);
         }
     }
-    /// Offers rescinded NICs again, when that is asked for.
+
+    /// Offers rescinded devices again, when that is asked for.
     pub(super) fn reoffer_when_due(&mut self, cx: &mut Context<'_>) {
         let (State::Connected(connection), Some(delay)) = (&self.state, cx.config.faults.reoffer_after) else { return };
         let (vp, version) = (connection.vp, connection.version);
@@ -316,7 +325,7 @@ impl Server {
             channel.state = ChannelState::Closed;
             let offer = msg::offer_channel(&channel.offer, relid, CHANNEL_CONNECTION + relid, version);
             self.outgoing.push_back((vp, offer));
-            cx.report.log(format!("NIC offered again as channel {relid}"));
+            cx.report.log(format!("{:?} offered again as channel {relid}", self.channels[index].kind));
         }
     }
 }

@@ -96,7 +96,8 @@ pub(crate) struct Server {
     ghosts_offered: u32,
     /// Connections so far.
     pub(super) connections: u32,
-    pub(super) rescinded: bool,
+    /// Kinds of devices that were rescinded as asked for.
+    pub(super) rescinded: Vec<Kind>,
     /// Teardowns that are still to be answered.
     pub(super) late: Vec<LateTeardown>,
 }
@@ -121,7 +122,7 @@ impl Server {
             ghosts: BTreeSet::new(),
             ghosts_offered: 0,
             connections: 0,
-            rescinded: false,
+            rescinded: Vec::new(),
             late: Vec::new(),
         };
         server.sort_channels();
@@ -184,14 +185,17 @@ impl Server {
         Ok(SUCCESS)
     }
 
-    /// HvSignalEvent.
+    /// HvSignalEvent. Gives the status of the call.
+    ///
+    /// # Errors
+    /// A refusal that the guest could have known.
     pub fn signal(
         &mut self,
         id: u32,
         flag: u16,
         mem: &mut dyn GuestMemory,
         report: &mut Report,
-    ) -> Result<(), Refused> {
+    ) -> Result<u16, Refused> {
         const UNKNOWN: Refused = (INVALID_CONNECTION_ID, "no such connection");
         let State::Connected(connection) = &self.state else { return Err(UNKNOWN) };
         if flag != 0 {
@@ -204,7 +208,14 @@ impl Server {
                     channel.signal(mem, report);
                 }
             }
-            return Ok(());
+            return Ok(SUCCESS);
+        }
+        // The guest may not have seen the rescind yet.
+        let revoked = |channel: &Channel| {
+            matches!(channel.state, ChannelState::Revoked) && CHANNEL_CONNECTION + channel.relid == id
+        };
+        if self.channels.iter().any(revoked) {
+            return Ok(INVALID_CONNECTION_ID);
         }
         let channel = self.channels.iter_mut().find(|channel| match &channel.state {
             ChannelState::Open(open) => match open.request.signal {
@@ -214,7 +225,7 @@ impl Server {
             _ => false,
         });
         channel.ok_or(UNKNOWN)?.signal(mem, report);
-        Ok(())
+        Ok(SUCCESS)
     }
 
     pub fn reset(&mut self, report: &mut Report) {
