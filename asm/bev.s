@@ -103,15 +103,19 @@ resident_run:
         movw    ${SETTINGS_SIZE}, %cx
         rep movsb
         popw    %es:exchange_card
+        cmpw    $0, rom_one_way
+        jne     1f                      /* no option ROM, but a copy that another medium's loader will lose */
+        movw    %cs, %es:exchange_rom
+1:
         movw    rom_one_way, %ax
         movw    %ax, %es:one_way
         movw    %bp, %ax
         pushw   %cs
-        pushw   $1f
+        pushw   $2f
         pushw   %bx
         pushw   $resident_boot
         lretw
-1:      popw    %es
+2:      popw    %es
         popw    %ds
         ret
 

@@ -34,6 +34,7 @@ resident_exchange:
         .set    exchange_old_int18, resident_exchange + {OLD_INT18}
         .set    exchange_old_int19, resident_exchange + {OLD_INT19}
         .set    exchange_card, resident_exchange + {CARD}
+        .set    exchange_rom, resident_exchange + {ROM}
         .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
         .set    exchange_hidden, resident_exchange + {HIDDEN}
         .set    exchange_settings, resident_exchange + {SETTINGS}
@@ -148,6 +149,7 @@ resident_text:                          /* a piece of text for the screen, ASCII
 resident_stack:                         /* ours, in real mode: BIOS calls of the core */
         .skip   2048
 resident_stack_top:
+        .set    resident_stack_size, resident_stack_top - resident_stack
         .globl  resident_nbp_stack, resident_nbp_stack_top
 resident_nbp_stack:                     /* the boot program's; PXE 2.1 wants 1.5 KiB free */
         .skip   2560

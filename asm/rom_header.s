@@ -16,7 +16,7 @@ rom_blocks:                             /* size in units of 512 bytes; lowered b
 rom_checksum:                           /* makes all bytes of the ROM sum to 0 */
         .byte 0
         .org rom_start + 0x16
-        .word 0                         /* UNDI ROM ID: none, the card has no PCI identity to match */
+        .word rom_undi_id - rom_start
         .word pcir - rom_start
 rom_pnp_pointer:
         .word pnp - rom_start
@@ -37,6 +37,21 @@ pcir_blocks:
         .byte 0x80                      /* the last image */
         .word 0
 pcir_end:
+
+/* UNDI ROM ID (PXE 2.1, "UNDI ROM ID Structure"). No PCI card matches our PCI identity, so only who wants us takes us. */
+        .globl  rom_undi_id
+rom_undi_id:
+        .ascii "UNDI"
+        .byte rom_undi_id_end - rom_undi_id
+        .byte 0                         /* checksum */
+        .byte 0                         /* revision of the structure */
+        .byte 0, 1, 2                   /* UNDI 2.1.0 */
+        .word rom_undi_loader - rom_start
+        .word resident_stack_size       /* of these three, data holds everything, as one segment */
+        .word resident_end
+        .word 16
+        .ascii "PCIR"
+rom_undi_id_end:
 
         .balign 16
 pnp:

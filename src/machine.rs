@@ -2,6 +2,7 @@
 //!
 //! [`Machine`] is implemented by `entry` in the ROM and by simulated machines in tests.
 
+use crate::mem::SegOff;
 use crate::time::Ticks100ns;
 
 /// A keystroke, as far as network boot cares.
@@ -46,6 +47,8 @@ pub struct ResidentLayout {
     pub stack: u16,
     /// Its length in bytes.
     pub stack_size: u16,
+    /// The UNDI ROM ID in the option ROM; 0:0 without one.
+    pub rom_id: SegOff,
 }
 
 /// The machine that the boot program runs on. A handle; cheap to clone.

@@ -13,6 +13,9 @@ const API_FAILURE: u16 = 1;
 /// `PXENV_STATUS_NOT_AVAILABLE_IN_PMODE` (PXE 2.1).
 const STATUS_NOT_IN_PMODE: u16 = 0xa2;
 
+/// `PXENV_STATUS_LOADER_NO_FREE_BASE_MEMORY` (PXE 2.1).
+const STATUS_NO_BASE_MEMORY: u16 = 0xc0;
+
 core::arch::global_asm!(
     concat!(".macro rom_version\n.ascii \"", env!("CARGO_PKG_VERSION"), "\"\n.endm\n"),
     include_str!("../../asm/rom_header.s"),
@@ -21,6 +24,7 @@ core::arch::global_asm!(
     include_str!("../../asm/unpack.s"),
     include_str!("../../asm/bev.s"),
     include_str!("../../asm/bev_block.s"),
+    include_str!("../../asm/undi_loader.s"),
     include_str!("../../asm/boot_hook.s"),
     include_str!("../../asm/boot_entries.s"),
     include_str!("../../asm/media.s"),
@@ -39,6 +43,7 @@ core::arch::global_asm!(
     BLOCK = const layout::BLOCK,
     AX = const layout::AX,
     CARD = const layout::CARD,
+    ROM = const layout::ROM,
     CORE_BLOCK = const layout::CORE_BLOCK,
     OLD_INT15 = const layout::OLD_INT15,
     OLD_INT1A = const layout::OLD_INT1A,
@@ -61,6 +66,7 @@ core::arch::global_asm!(
     BIOS_VECTOR = const layout::BIOS_VECTOR,
     VECTOR_PRINT = const super::resident::VECTOR_PRINT,
     TEXT_SIZE = const super::resident::TEXT_SIZE,
+    FUNCTION_LOAD = const Function::Load as u16,
     FUNCTION_COUNT = const Function::Count as u16,
     FUNCTION_BOOT = const Function::Boot as u16,
     FUNCTION_PROBE = const Function::Probe as u16,
@@ -69,6 +75,7 @@ core::arch::global_asm!(
     RESULT_START_NBP = const RESULT_START_NBP,
     RESULT_FAILED = const RESULT_FAILED,
     API_FAILURE = const API_FAILURE,
+    STATUS_NO_BASE_MEMORY = const STATUS_NO_BASE_MEMORY,
     STATUS_NOT_IN_PMODE = const STATUS_NOT_IN_PMODE,
     CORE_STACK_SIZE = const CORE_STACK_SIZE,
     options(att_syntax),

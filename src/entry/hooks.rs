@@ -13,7 +13,10 @@ pub fn install() {
     if installed() {
         return;
     }
-    let hidden = [[resident::linear(0), 0xa_0000], memory::hidden_block()];
+    // A loader may have put the block elsewhere than at the top of base memory, and hides it in its own way.
+    let base = resident::linear(0);
+    let base = if base == memory::base_memory_end() { [base, 0xa_0000] } else { [0; 2] };
+    let hidden = [base, memory::hidden_block()];
     Resident::update(|exchange| exchange.hidden = hidden);
     for hook in interrupt_hooks() {
         let old = memory::read_low(hook.number * 4);

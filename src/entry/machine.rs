@@ -9,9 +9,6 @@ use crate::machine::{Key, Machine, ResidentLayout};
 use crate::settings::Setting;
 use crate::time::Ticks100ns;
 
-/// BDA, base memory in KiB.
-const BDA_BASE_MEMORY: u32 = 0x413;
-
 /// INT 16h AH=01h: is a key waiting? ZF set when not. AH=00h: take it; AH = scan code, AL = ASCII.
 const KEY_WAITING: u32 = 0x0100;
 const KEY_TAKE: u32 = 0x0000;
@@ -75,7 +72,7 @@ impl Machine for Rom {
     }
 
     fn base_memory_kib(&self) -> u16 {
-        memory::read_low(BDA_BASE_MEMORY) as u16
+        memory::base_memory_kib()
     }
 
     fn resident(&self) -> ResidentLayout {

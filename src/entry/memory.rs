@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::mem::PhysMem;
 use crate::mem::single::Single;
 
+/// BDA, free base memory in KiB.
+const BDA_BASE_MEMORY: u32 = 0x413;
 /// End of the first megabyte: below it, upper memory blocks may be RAM that no memory map mentions.
 const FIRST_MEGABYTE: u64 = 0x10_0000;
 /// RAM regions that we remember (policy); a machine with more loses the use of the rest as a download target.
@@ -134,6 +136,16 @@ pub fn read_low(linear: u32) -> u32 {
 /// Writes a doubleword of the interrupt table or the BIOS data area.
 pub fn write_low(linear: u32, value: u32) {
     copy_in(linear, &value.to_le_bytes());
+}
+
+/// Free base memory in KiB.
+pub fn base_memory_kib() -> u16 {
+    read_low(BDA_BASE_MEMORY) as u16
+}
+
+/// Where free base memory ends.
+pub fn base_memory_end() -> u32 {
+    u32::from(base_memory_kib()) * 1024
 }
 
 /// Copies from firmware tables, which may lie in memory that no map calls RAM. The caller bounds `linear` by what the

@@ -49,7 +49,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     resident::locate(exchange);
     let rom = Rom(());
     let function = resident::function();
-    if matches!(function, Some(Function::Boot | Function::Probe | Function::Count)) {
+    if matches!(function, Some(Function::Boot | Function::Probe | Function::Count | Function::Load)) {
         exception::install();
         if function != Some(Function::Count) {
             memory::learn_map();
@@ -93,6 +93,11 @@ fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom
         Function::NbpReturned => {
             let verdict = Resident::read(|exchange| exchange.ax);
             leave(services.nbp_returned(verdict))
+        }
+        Function::Load => {
+            services.install();
+            Resident::update(|exchange| exchange.ax = 0);
+            resident::RESULT_DONE
         }
         Function::Count => {
             let cards = services.count_cards();

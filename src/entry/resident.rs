@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use static_assertions::const_assert_eq;
 
 use crate::machine::ResidentLayout;
+use crate::mem::SegOff;
 use crate::settings;
 
 /// `exchange.result`: return to the caller.
@@ -35,6 +36,8 @@ pub enum Function {
     Probe = 4,
     /// Count the cards, in silence; for the boot entries. Answer in `ax`.
     Count = 5,
+    /// The UNDI loader: put the API in place without a boot. Answer in `ax`: a PXE status.
+    Load = 6,
 }
 
 /// Registers of a BIOS call, both ways (asm/bios_call.s).
@@ -80,8 +83,8 @@ pub struct Exchange {
     pub ax: u16,
     /// The card to boot from, counted from 1; 0: the first one that will do.
     pub card: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// Segment of the option ROM; 0 when we were started from another medium.
+    pub rom: u16,
     /// Offset and segment of the caller's parameter block.
     pub block: [u16; 2],
     /// Physical address of the core's block.
@@ -120,6 +123,8 @@ unsafe extern "C" {
     static int19_hook: u8;
     static int1a_hook: u8;
     static core_done: u8;
+    // This one's address is an offset in the ROM's segment.
+    static rom_undi_id: u8;
 }
 
 macro_rules! offset {
@@ -149,6 +154,7 @@ pub fn function() -> Option<Function> {
         3 => Some(Function::NbpReturned),
         4 => Some(Function::Probe),
         5 => Some(Function::Count),
+        6 => Some(Function::Load),
         _ => None,
     }
 }
@@ -205,6 +211,10 @@ pub fn layout() -> ResidentLayout {
         cached: [cached, cached + 1260, cached + 2 * 1260],
         frame: offset!(resident_frame),
         stack: offset!(resident_nbp_stack),
+        rom_id: match Resident::read(|exchange| exchange.rom) {
+            0 => SegOff::default(),
+            segment => SegOff { offset: offset!(rom_undi_id), segment },
+        },
         stack_size: offset!(resident_nbp_stack_top) - offset!(resident_nbp_stack),
     }
 }
@@ -243,6 +253,7 @@ pub mod layout_for_assembly {
     pub const BLOCK: usize = offset_of!(Exchange, block);
     pub const AX: usize = offset_of!(Exchange, ax);
     pub const CARD: usize = offset_of!(Exchange, card);
+    pub const ROM: usize = offset_of!(Exchange, rom);
     pub const CORE_BLOCK: usize = offset_of!(Exchange, core_block);
     pub const OLD_INT15: usize = offset_of!(Exchange, old_int15);
     pub const OLD_INT18: usize = offset_of!(Exchange, old_int18);

@@ -193,22 +193,37 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         if magic == *b"MZ" { Err(BootError::EfiProgram) } else { Ok(()) }
     }
 
+    /// The UNDI loader: puts the API in place without a boot. `START_UNDI` comes next; there is no lease and no server.
+    pub fn install(&mut self) {
+        self.state.undi.wait_for_start();
+        self.state.info.forget();
+        self.put_packets();
+        self.put_structures();
+    }
+
     /// Puts the packets and the structures where boot programs find them, and hooks INT 1Ah.
     fn publish(&self) {
-        let layout = self.machine.resident();
-        let info = &self.state.info;
-        for (at, packet) in layout.cached.into_iter().zip([&info.discover, &info.ack, &info.reply]) {
-            self.mem.write_resident(at, packet);
-        }
+        self.put_packets();
         self.publish_structures();
     }
 
     /// Puts the structures alone, and hooks INT 1Ah.
     pub(super) fn publish_structures(&self) {
+        self.put_structures();
+        self.machine.hook_interrupts();
+    }
+
+    fn put_packets(&self) {
+        let info = &self.state.info;
+        for (at, packet) in self.machine.resident().cached.into_iter().zip([&info.discover, &info.ack, &info.reply]) {
+            self.mem.write_resident(at, packet);
+        }
+    }
+
+    fn put_structures(&self) {
         let layout = self.machine.resident();
         self.mem.write_resident(layout.bang_pxe, bang_pxe(&layout).as_bytes());
         self.mem.write_resident(layout.pxenv, pxenv_plus(&layout).as_bytes());
-        self.machine.hook_interrupts();
     }
 
     /// Wipes the structures: whoever scans memory for them later must not call into what is gone.

@@ -59,7 +59,7 @@ pub(super) fn bang_pxe(layout: &ResidentLayout) -> BangPxe {
         struct_cksum: 0,
         struct_rev: 0,
         reserved_1: 0,
-        undi_romid: SegOff16::default(),
+        undi_romid: layout.rom_id.into(),
         base_romid: SegOff16::default(),
         entry_point_sp: pointer(layout, layout.sp_entry),
         entry_point_esp: SegOff16::default(),
@@ -92,6 +92,7 @@ fn unscrambled<const N: usize>(stored: [u8; N]) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::SegOff;
 
     const LAYOUT: ResidentLayout = ResidentLayout {
         segment: 0x9c00,
@@ -104,6 +105,7 @@ mod tests {
         frame: 0x1300,
         stack: 0x2000,
         stack_size: 0x1000,
+        rom_id: SegOff { offset: 0x58, segment: 0xca00 },
     };
 
     fn sum(bytes: &[u8]) -> u8 {
@@ -127,6 +129,7 @@ mod tests {
         let bytes = bang_pxe.as_bytes();
         assert_eq!(&bytes[..5], b"!PXE\x58");
         assert_eq!(sum(bytes), 0);
+        assert_eq!(bytes[0x08..0x10], [0x58, 0x00, 0x00, 0xca, 0, 0, 0, 0]);
         assert_eq!(bytes[0x10..0x18], [0x10, 0x01, 0x00, 0x9c, 0, 0, 0, 0]);
         assert_eq!(bytes[0x18..0x20], [0xff, 0xff, 0xff, 0xff, 0, 7, 0, 0]);
         assert_eq!(bytes[0x28..0x30], [0x00, 0x9c, 0x00, 0xc0, 0x09, 0x00, 0x00, 0x30]);

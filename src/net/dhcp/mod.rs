@@ -78,6 +78,17 @@ impl BootInfo {
     }
 }
 
+impl BootInfo {
+    /// Back to nothing, but with packets that parsers accept: BOOTP replies without an address, a server or options.
+    pub fn forget(&mut self) {
+        *self = Self::new();
+        for packet in [&mut self.discover, &mut self.ack, &mut self.reply] {
+            packet[..3].copy_from_slice(&[2, 1, 6]); // reply, Ethernet, six bytes of address
+            packet[236..241].copy_from_slice(&[0x63, 0x82, 0x53, 0x63, 0xff]); // RFC 2132: magic cookie, end
+        }
+    }
+}
+
 impl Default for BootInfo {
     fn default() -> Self {
         Self::new()

@@ -83,6 +83,12 @@ impl Undi {
         self.forget_traffic();
     }
 
+    /// As the UNDI loader leaves it: `START_UNDI` is the only call that is legal.
+    pub(super) fn wait_for_start(&mut self) {
+        self.restart();
+        self.phase = Phase::Stopped;
+    }
+
     /// Forgets what the receiver and the transmitter had pending.
     fn forget_traffic(&mut self) {
         self.sent = 0;

@@ -18,6 +18,7 @@ pub const LAYOUT: ResidentLayout = ResidentLayout {
     frame: 0x10c4,
     stack: 0x2800,
     stack_size: 0x1000,
+    rom_id: hvpxe::mem::SegOff { offset: 0, segment: 0 },
 };
 
 /// Linear address of the resident block.

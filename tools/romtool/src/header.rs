@@ -10,6 +10,10 @@ pub const BLOCK: usize = 512;
 pub const BLOCKS: usize = 2;
 /// Offset of the pointer to the UNDI ROM ID; 0: there is none (PXE 2.1, "UNDI ROM ID Structure").
 pub const UNDI_POINTER: usize = 0x16;
+/// Length of the UNDI ROM ID.
+pub const UNDI_ID_LEN: usize = 22;
+/// Offset of the checksum in it.
+pub const UNDI_ID_CHECKSUM: usize = 5;
 /// Offset of the pointer to the PCI data structure.
 pub const PCIR_POINTER: usize = 0x18;
 /// Offset of the pointer to the first PnP expansion header.

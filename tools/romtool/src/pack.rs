@@ -57,6 +57,10 @@ pub fn configure(rom: &mut [u8], settings: Settings) -> Result<()> {
     let pnp_pointer = if settings.get("pnp") == 1 { u16::try_from(table.pnp)? } else { 0 };
     rom[PNP_POINTER..PNP_POINTER + 2].copy_from_slice(&pnp_pointer.to_le_bytes());
     balance(&mut rom[table.pnp..table.pnp + header::PNP_LEN], header::PNP_CHECKSUM);
+    if let undi @ 1.. = usize::from(header::read_u16(rom, header::UNDI_POINTER)?) {
+        let id = rom.get_mut(undi..undi + header::UNDI_ID_LEN).context("the UNDI ROM ID lies outside the ROM")?;
+        balance(id, header::UNDI_ID_CHECKSUM);
+    }
     balance(rom, table.checksum);
     Ok(())
 }

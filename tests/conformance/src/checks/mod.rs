@@ -5,6 +5,7 @@ mod entry;
 mod fuzz;
 mod hostile;
 mod isr;
+mod loader;
 mod memory_map;
 mod opcodes;
 mod structures;

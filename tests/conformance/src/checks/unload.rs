@@ -2,6 +2,7 @@
 
 use conformance::options::{Ending, Options};
 
+use super::loader;
 use super::memory_map::read_map;
 use super::tftp::still_reads;
 use crate::machine::arena;
@@ -41,6 +42,8 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
         return;
     }
     let held = Held::by(stack);
+    let rom_id = loader::rom_id(stack);
+    count.add("14.1", "the UNDI ROM ID has a good checksum and is in the ROM's header", &loader::id_is_good(rom_id));
     count.add("11.1", "the memory that is held ends at the EBDA", &held.ends_at_ebda());
     count.add("11.2", "every call of the order succeeds", &unload(stack, options.ending, &held));
     count.add("11.3", "UNLOAD_STACK may be called again", &unload_again(stack));
@@ -56,6 +59,8 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
             count.add("11.8", "calls after STOP_UNDI - status 6A", &calls_fail(stack));
             held.overwrite();
             count.add("11.9", "freed memory overwritten - memory map good", &map_is_good());
+            let loads = loader::loads(stack, rom_id);
+            count.add("14.2", "the UNDI loader brings the stack back, and it lives and ends", &loads);
         }
     }
     count.add("11.10", "timer, keyboard and disk services go on", &machine_goes_on());

@@ -117,6 +117,8 @@ pub struct Stack {
     pub pxenv: u32,
     /// Linear address of !PXE.
     pub bang_pxe: u32,
+    /// The entry points, as the structures named them before the stack was stopped: SP, RM, code segment's offset 0.
+    entries: [SegOff; 3],
     /// What a call costs in trust.
     pub watch: Watch,
     /// Addresses, from the cached packets.
@@ -132,16 +134,28 @@ impl Stack {
         let pxenv = SegOff::new(entry.es, entry.ebx as u16).linear();
         let bang_pxe = entry.bang_pxe.linear();
         let (watch, network) = (Watch::default(), Network::default());
-        Self { entry, pxenv, bang_pxe, watch, network, calls: 0 }
+        let mut stack = Self { entry, pxenv, bang_pxe, entries: Default::default(), watch, network, calls: 0 };
+        stack.found_at(pxenv, bang_pxe);
+        stack
+    }
+
+    /// The structures are (now) here: takes the entry points from them.
+    pub fn found_at(&mut self, pxenv: u32, bang_pxe: u32) {
+        (self.pxenv, self.bang_pxe) = (pxenv, bang_pxe);
+        self.entries = [
+            SegOff::from_u32(read_u32(bang_pxe + 0x10)),
+            SegOff::from_u32(read_u32(pxenv + 0x0a)),
+            SegOff::new(read_u16(pxenv + 0x24), 0),
+        ];
     }
 
     /// The entry point that a way of calling uses.
     pub fn entry_point(&self, entry: Entry) -> SegOff {
-        match entry {
-            Entry::Stack => SegOff::from_u32(read_u32(self.bang_pxe + 0x10)),
-            Entry::Register => SegOff::from_u32(read_u32(self.pxenv + 0x0a)),
-            Entry::CodeStart => SegOff::new(read_u16(self.pxenv + 0x24), 0),
-        }
+        self.entries[match entry {
+            Entry::Stack => 0,
+            Entry::Register => 1,
+            Entry::CodeStart => 2,
+        }]
     }
 
     /// An ordinary call.
