@@ -36,6 +36,15 @@ fn buffer(opcode: u16, block: &[u8]) -> Option<std::ops::Range<usize>> {
     }
 }
 
+/// The structures, which STOP_UNDI takes away and START_UNDI puts back.
+fn structures() -> [std::ops::Range<usize>; 2] {
+    let at = |offset: u16, len: usize| {
+        let start = RESIDENT as usize + usize::from(offset);
+        start..start + len
+    };
+    [at(LAYOUT.pxenv, 44), at(LAYOUT.bang_pxe, 88)]
+}
+
 /// Blocks whose words are often pointers, small numbers and limits.
 fn blocks() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
@@ -74,6 +83,9 @@ proptest! {
             let fields = outputs(opcode);
             let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end, frame..frame + 1514];
             allowed.extend(buffer(opcode, &block));
+            if matches!(opcode, 0x00 | 0x15) {
+                allowed.extend(structures());
+            }
             for range in allowed {
                 let range = range.start.min(after.len())..range.end.min(after.len());
                 after[range.clone()].copy_from_slice(&before[range]);
