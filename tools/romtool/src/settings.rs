@@ -145,6 +145,12 @@ impl Kind {
 }
 
 impl Key {
+    /// What a person may write behind the name.
+    #[must_use]
+    pub fn values(&self) -> String {
+        self.kind.values()
+    }
+
     fn is_word(&self) -> bool {
         self.kind.max() > u8::MAX.into()
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use romtool::elf::Parts;
 use romtool::inspect;
 use romtool::medium::Medium;
+use romtool::settings::KEYS;
 use sha2::{Digest, Sha256};
 
 use crate::build;
@@ -38,7 +39,7 @@ pub struct ConfigureArgs {
     /// An image of any kind; it is changed in place.
     image: PathBuf,
 
-    /// Settings, each `key=on` or `key=off`. Without any, those of the image are shown.
+    /// Settings, each `key=value`. Without any, those of the image are shown.
     #[arg(value_name = "KEY=VALUE")]
     settings: Vec<String>,
 }
@@ -110,4 +111,14 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("can't write {}", path.display()))
+}
+
+/// All settings, for the help of `configure`.
+pub fn settings_help() -> String {
+    let mut help = "Settings:\n".to_owned();
+    for key in &KEYS {
+        // Writing to a string does not fail.
+        let _ = writeln!(help, "  {:12} {}\n  {:12}   ({})", key.name, key.about, "", key.values());
+    }
+    help + "\nExample: cargo xtask configure dist/hvpxe.img quiet=on vlan=5"
 }

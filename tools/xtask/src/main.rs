@@ -58,15 +58,7 @@ enum Command {
     /// Show what is in an image of any kind, and check it: signatures, checksums, headers, settings.
     Inspect(images::InspectArgs),
     /// Change settings in a finished image of any kind.
-    ///
-    /// Settings, each on or off:
-    ///   enabled      boot at all; off: no boot entry, and other media say that they are switched off
-    ///   quiet        show nothing on the screen but errors, menus and prompts
-    ///   serial-log   write the log to the serial port COM1, too (115200 baud, 8N1)
-    ///   without-pmm  take memory as on a BIOS without PMM, also where there is one
-    ///
-    /// Example: cargo xtask configure dist/hvpxe.img quiet=on serial-log=on
-    #[command(verbatim_doc_comment)]
+    #[command(after_help = images::settings_help())]
     Configure(images::ConfigureArgs),
     /// Boot the ROM in QEMU turned Hyper-V host: a real boot program comes up over the synthetic network card.
     ///
