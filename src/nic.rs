@@ -98,6 +98,15 @@ pub trait Nic {
     /// Counters since the card was opened.
     fn statistics(&self) -> NicStatistics;
 
+    /// How many cards the host has. Opens none, and gives up soon: this is asked during POST, where nothing is on the
+    /// screen. For a closed card only.
+    ///
+    /// # Errors
+    /// Why the host can't be asked.
+    fn count(&mut self) -> Result<usize, Error> {
+        Ok(1)
+    }
+
     /// Which card to open from now on, counted from 1 in the host's order; 0: the first one that will do. Where there is
     /// one card only, this changes nothing.
     fn prefer(&mut self, card: usize) {
@@ -149,6 +158,10 @@ impl<N: Nic> Nic for &mut N {
 
     fn statistics(&self) -> NicStatistics {
         (**self).statistics()
+    }
+
+    fn count(&mut self) -> Result<usize, Error> {
+        (**self).count()
     }
 
     fn prefer(&mut self, card: usize) {

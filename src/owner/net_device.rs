@@ -19,6 +19,9 @@ const CHECKS_PER_SERVICE: u32 = 512;
 /// may have used VMBus and put the MSRs back so well that nothing else shows it.
 const SILENT_CYCLES: u64 = 1 << 35;
 
+/// How long the host may take for each answer when we only count its cards, in milliseconds (policy).
+const COUNT_MS: u64 = 1_000;
+
 /// VMBus while we hold it; the card on it while that is open.
 struct Link<H: Hypervisor> {
     connection: Connection<H>,
@@ -333,6 +336,22 @@ impl<H: Hypervisor> Nic for NetDevice<H> {
 
     fn statistics(&self) -> NicStatistics {
         self.device().map(Device::statistics).unwrap_or_default()
+    }
+
+    fn count(&mut self) -> Result<usize, Error> {
+        if self.link.is_some() {
+            return Ok(self.card_count());
+        }
+        let partition = Partition::claim(&self.hv)?;
+        let mut connection = Connection::new(&self.hv, partition);
+        let counted = connection.with_synic(|connection| {
+            connection.connect_within(COUNT_MS)?;
+            Ok(connection.offers().iter().count())
+        });
+        self.link = Some(Link { connection, device: None });
+        // What the host didn't confirm stays on record.
+        let _ = self.let_go();
+        counted
     }
 
     fn prefer(&mut self, card: usize) {

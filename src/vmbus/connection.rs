@@ -122,10 +122,18 @@ impl<H: Hypervisor> Connection<H> {
     /// # Errors
     /// [`Error::NoVmbus`] when the first post is refused, [`Error::VersionRefused`], [`Error::HostTimeout`].
     pub fn connect(&mut self) -> Result<(), Error> {
+        self.connect_within(SETTLE_MS)
+    }
+
+    /// [`connect`](Self::connect) for a caller who can't wait until another owner's devices have settled.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), when each answer to a version isn't there within `patience_ms`.
+    pub fn connect_within(&mut self, patience_ms: u64) -> Result<(), Error> {
         self.drain();
         self.offers.clear();
         for version in VERSIONS {
-            if self.contact(version)? {
+            if self.contact(version, patience_ms)? {
                 log::line(format_args!("vmbus: connected, version {}.{}", version.major(), version.minor()));
                 self.request(&Header::new(message_type::REQUESTOFFERS))?;
                 self.wait_for(message_type::ALLOFFERS_DELIVERED, &[], OFFERS_MS)?;
@@ -137,7 +145,7 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     /// Asks for one version.
-    fn contact(&mut self, version: Version) -> Result<bool, Error> {
+    fn contact(&mut self, version: Version, patience_ms: u64) -> Result<bool, Error> {
         let first = self.state == State::Free;
         self.message_connection_id = MESSAGE_CONNECTION_ID;
         let posted = self.request(&InitiateContact {
@@ -154,7 +162,7 @@ impl<H: Hypervisor> Connection<H> {
             posted => posted?,
         }
         self.advance(Event::ContactSent);
-        let response: VersionResponse = match self.wait_for(message_type::VERSION_RESPONSE, &[], SETTLE_MS) {
+        let response: VersionResponse = match self.wait_for(message_type::VERSION_RESPONSE, &[], patience_ms) {
             Ok(message) => message.read(),
             Err(error) => {
                 self.advance(Event::Taken);

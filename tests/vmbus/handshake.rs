@@ -1,6 +1,7 @@
 //! Bringing the card up, on every kind of host, and leaving no trace.
 
 use hvpxe::error::Error;
+use hvpxe::hv::Hypervisor;
 use hvpxe::nic::{Nic, PacketFilter};
 use hvpxe::wire::vmbus::Version;
 
@@ -156,4 +157,29 @@ fn two_hundred_offers_do_no_harm() {
     nic.release().unwrap();
     assert_eq!(lab.pages_in_use(), 0);
     lab.assert_no_violation();
+}
+
+#[test]
+fn cards_are_counted_without_opening_one() {
+    for count in [0, 1, 3] {
+        let lab = Lab::new(crate::lab::config(&[]), &vec![Wire::echo(); count]);
+        let found = lab.owner_msrs();
+        let mut nic = lab.net_device();
+        assert_eq!(nic.count(), Ok(count));
+        assert!(!nic.is_open());
+        assert_eq!(lab.counters().vmbus_from_guest.get(&5), None, "an OPENCHANNEL went out");
+        assert_eq!(lab.owner_msrs(), found);
+        assert_eq!(lab.pages_in_use(), 0);
+        lab.assert_no_violation();
+    }
+}
+
+#[test]
+fn counting_gives_up_soon_on_a_host_that_never_answers() {
+    let (lab, _wire) = Lab::with(&[("silent", "on")]);
+    let found = lab.owner_msrs();
+    let mut nic = lab.net_device();
+    assert!(nic.count().is_err());
+    assert!(lab.now().0 < 3 * 10_000_000, "took {} ms", lab.now().0 / 10_000);
+    assert_eq!(lab.owner_msrs(), found);
 }
