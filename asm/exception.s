@@ -37,8 +37,7 @@ exception_common:
         pushq   %rcx
         pushq   %rbx
         pushq   %rax
-        movq    %rsp, %rdi
-        movq    $core_stack_top, %rsp   /* nothing on it is needed any more */
+        movq    %rsp, %rdi              /* 22 quadwords below the CPU's alignment: aligned for the call */
         call    core_exception
         jmp     *%rax                   /* core_done in the resident block */
 

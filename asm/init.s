@@ -7,7 +7,8 @@
  * Keeps   all other registers and flags
  * Stack   under 700 bytes of the BIOS's
  *
- * With PMM: takes a permanent block above 1 MiB, unpacks the core into it, and shrinks the ROM to what BEV needs.
+ * With PMM: takes a permanent block above 1 MiB, unpacks the core into it, makes a boot entry for each card
+ * (asm/boot_entries.s), and shrinks the ROM to what BEV needs.
  * Without: leaves the ROM whole; BEV does the same later with memory that it hides itself. Switched off: takes the BEV out of
  * the PnP header, so that the BIOS makes no boot entry, and shrinks the ROM.
  */

@@ -24,7 +24,7 @@ pub enum Key {
 
 /// Where the resident block in base memory keeps what PXE clients see. All offsets are in bytes from `segment`:0.
 ///
-/// The block starts on a KiB boundary; code, data and stack share the one segment.
+/// After a boot of our own the block starts on a KiB boundary; the UNDI loader's caller may choose any segment. Code, data and stack share the one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResidentLayout {
     /// Real-mode segment of the block.

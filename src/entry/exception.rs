@@ -48,9 +48,8 @@ pub fn install() {
 /// Logs an exception and gives the address in the resident block at which the machine goes on.
 #[unsafe(no_mangle)]
 extern "C" fn core_exception(frame: *const Frame) -> u64 {
-    // SAFETY: asm/exception.s passes the frame that it just pushed; the stack below `core_stack_top` that Rust runs on
-    // may overlap it, so it is copied first thing.
-    let frame = unsafe { frame.read() };
+    // SAFETY: asm/exception.s passes the frame that it just pushed, in this layout; we run below it on the same stack.
+    let frame = unsafe { &*frame };
     log::line(format_args!(
         "the core died: exception {} (error code {:#x}) at {:#x}, stack {:#x}",
         frame.vector, frame.error_code, frame.rip, frame.rsp
