@@ -1,9 +1,6 @@
-//! What the harness can ask for: it patches these bytes, at offset 4 of the finished file.
+//! What the harness can ask for, and how that lies in the finished file ([`runtime::options`]).
 
-/// Where the options start in the file.
-pub const OFFSET: usize = 4;
-/// What they start with.
-pub const MAGIC: [u8; 8] = *b"PXECONF1";
+use runtime::options::LEN;
 
 /// How the program ends: in which order it calls the functions that let the stack go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,33 +65,29 @@ impl Default for Options {
 const SKIP_CHECKS: u32 = 1;
 
 impl Options {
-    /// Length in the file, [`MAGIC`] included.
-    pub const LEN: usize = 24;
-
     /// As bytes of the file.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&self.fuzz_calls.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.fuzz_seed.to_le_bytes());
-        bytes[16..18].copy_from_slice(&(self.ending as u16).to_le_bytes());
-        bytes[18..20].copy_from_slice(&self.exit_ax.to_le_bytes());
-        bytes[20..].copy_from_slice(&if self.skip_checks { SKIP_CHECKS } else { 0 }.to_le_bytes());
+    pub fn to_bytes(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        bytes[..4].copy_from_slice(&self.fuzz_calls.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.fuzz_seed.to_le_bytes());
+        bytes[8..10].copy_from_slice(&(self.ending as u16).to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.exit_ax.to_le_bytes());
+        bytes[12..].copy_from_slice(&if self.skip_checks { SKIP_CHECKS } else { 0 }.to_le_bytes());
         bytes
     }
 
     /// From bytes of the file.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+    pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
         let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let dword = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
         Self {
-            fuzz_calls: dword(8),
-            fuzz_seed: dword(12),
-            ending: Ending::from_word(word(16)),
-            exit_ax: word(18),
-            skip_checks: dword(20) & SKIP_CHECKS != 0,
+            fuzz_calls: dword(0),
+            fuzz_seed: dword(4),
+            ending: Ending::from_word(word(8)),
+            exit_ax: word(10),
+            skip_checks: dword(12) & SKIP_CHECKS != 0,
         }
     }
 }
@@ -109,6 +102,5 @@ mod tests {
             let options = Options { fuzz_calls: 10_000, fuzz_seed: 0x8765_4321, ending, exit_ax: 4, skip_checks: true };
             assert_eq!(Options::from_bytes(&options.to_bytes()), options);
         }
-        assert_eq!(Options::default().to_bytes()[..8], MAGIC);
     }
 }

@@ -36,7 +36,7 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
         count.add("11.11", "SHUTDOWN, CLEANUP, STOP_UNDI, START_UNDI, OPEN - it works again", &restart(stack));
     }
     if options.ending == Ending::Return {
-        count.finish();
+        count.finish("conformance");
         // A boot program that returns may have used all free memory; ours goes on in its own image only.
         memory::fill(arena::START, u32::from(free_base_memory()) * 1024 - arena::START, FILL);
         return;
@@ -64,7 +64,7 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
         }
     }
     count.add("11.10", "timer, keyboard and disk services go on", &machine_goes_on());
-    count.finish();
+    count.finish("conformance");
     // The next boot device; never returns.
     thunk::call(&Orders::interrupt(0x18));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use conformance::files::{self, ServedFile};
-use conformance::options::{self, Ending, Options};
+use conformance::options::{Ending, Options};
 
 use self::results::Results;
 use self::stack::Stack;
@@ -227,9 +227,7 @@ impl Program {
 /// The program with options.
 fn patched(program: &[u8], options: &Options) -> Result<Vec<u8>> {
     let mut bytes = program.to_vec();
-    let place = bytes.get_mut(options::OFFSET..options::OFFSET + Options::LEN).context("the program is too short")?;
-    ensure!(place.starts_with(&options::MAGIC), "the program has no options at offset {}", options::OFFSET);
-    place.copy_from_slice(&options.to_bytes());
+    ensure!(runtime::options::patch(&mut bytes, &options.to_bytes()), "the program has no options");
     Ok(bytes)
 }
 
@@ -246,18 +244,6 @@ fn serve(dir: &Path, program: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn options_go_where_the_program_has_them() {
-        let mut program = vec![0x90; 64];
-        program[options::OFFSET..][..Options::LEN].copy_from_slice(&Options::default().to_bytes());
-        let wanted = Options { fuzz_calls: 77, ending: Ending::Grub, ..Options::default() };
-        let bytes = patched(&program, &wanted).unwrap();
-        let found: [u8; Options::LEN] = bytes[options::OFFSET..][..Options::LEN].try_into().unwrap();
-        assert_eq!(Options::from_bytes(&found), wanted);
-        assert!(patched(&[0x90; 64], &wanted).is_err());
-        assert!(patched(&[], &wanted).is_err());
-    }
 
     #[test]
     fn parts_are_found_by_name() {

@@ -1,19 +1,18 @@
 //! Rule: `unsafe` only where it is reviewed: `src/arch`, `src/mem`, `src/entry`, `src/main.rs`, the QEMU plugin, the
-//! assembly of the probe, and the machine part of the conformance boot program.
+//! assembly of the probe, and the runtime of the test programs.
 
 use super::{SourceFile, code_lines};
 
 /// Where it may be.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 9] = [
     "src/arch/",
     "src/mem/",
     "src/entry/",
     "src/entry.rs",
     "src/main.rs",
     "tools/qemu-hyperv/src/",
-    "tests/conformance/src/machine/",
     "tests/conformance/src/main.rs",
-    "tests/conformance/src/assembly.rs",
+    "tests/runtime/src/",
     "tests/probe/src/main.rs",
 ];
 

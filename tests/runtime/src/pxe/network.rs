@@ -1,8 +1,7 @@
 //! The network around the machine, as the cached packets tell it, and requests that checks make of it.
 
-use conformance::files::ServedFile;
-
 use super::{Block, Reply, Stack, op};
+use crate::files::{self, ServedFile};
 use crate::machine::arena::{DATA, STRUCTURES};
 use crate::machine::memory;
 use crate::machine::thunk::SegOff;
@@ -162,7 +161,7 @@ impl Stack {
 
 /// Offset of the first byte of a range that is not as in the file; `None`: all are.
 pub fn first_wrong_byte(at: u32, from: u32, len: u32) -> Option<u32> {
-    let expected = |offset| conformance::files::byte_at(offset);
+    let expected = |offset| files::byte_at(offset);
     (0..len)
         .find(|distance| memory::read_u8(at + distance) != expected(from + distance))
         .map(|distance| from + distance)

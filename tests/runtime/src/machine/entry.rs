@@ -1,8 +1,7 @@
 //! What the boot program found when it was entered (asm/start.s).
 
-use conformance::options::Options;
-
 use super::thunk::SegOff;
+use crate::options;
 
 /// Registers and stack at the entry.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +35,11 @@ pub struct EntryState {
 
 #[allow(unsafe_code, reason = "the assembly's structures")]
 mod raw {
-    use super::{EntryState, Options};
+    use super::{EntryState, options};
 
     unsafe extern "C" {
         pub static nbp_entry: EntryState;
-        pub static nbp_options: [u8; Options::LEN];
+        pub static nbp_options: [u8; options::LEN];
     }
 }
 
@@ -53,10 +52,9 @@ pub fn state() -> EntryState {
 
 /// What the harness asks for.
 #[allow(unsafe_code, reason = "the assembly's structure")]
-pub fn options() -> Options {
+pub fn options() -> [u8; options::LEN] {
     // SAFETY: part of the loaded file; volatile, since the harness changes what the compiler saw.
-    let bytes = unsafe { (&raw const raw::nbp_options).read_volatile() };
-    Options::from_bytes(&bytes)
+    unsafe { (&raw const raw::nbp_options).read_volatile() }
 }
 
 /// Code and constants of this program: they never change.

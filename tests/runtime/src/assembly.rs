@@ -12,6 +12,7 @@ core::arch::global_asm!(
     include_str!("../asm/start.s"),
     include_str!("../asm/thunk.s"),
     include_str!("../asm/exception.s"),
+    OPTIONS_LEN = const crate::options::LEN,
     ENTRY_SIZE = const size_of::<EntryState>(),
     ENTRY_EAX = const offset_of!(EntryState, eax),
     ENTRY_EBX = const offset_of!(EntryState, ebx),

@@ -4,6 +4,14 @@
 
 use core::arch::asm;
 
+/// Bochs's and QEMU's debug console.
+const DEBUG_PORT: u16 = 0xe9;
+
+/// Writes a text to the debug console.
+pub fn debug(text: &str) {
+    text.bytes().for_each(|byte| out_u8(DEBUG_PORT, byte));
+}
+
 /// Writes a byte to an I/O port.
 pub fn out_u8(port: u16, value: u8) {
     // SAFETY: the ports written here (E9h, 92h) change nothing that Rust relies on.

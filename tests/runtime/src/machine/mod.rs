@@ -1,10 +1,10 @@
 //! The machine under the checks: memory, ports, real mode, time.
 
 pub mod arena;
-pub mod cpu;
 pub mod entry;
-pub mod memory;
 pub mod thunk;
+
+pub use crate::{cpu, memory};
 
 use self::memory::{read_u16, read_u32};
 use self::thunk::SegOff;

@@ -6,9 +6,6 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::machine::{cpu, thunk};
 
-/// Bochs's and QEMU's debug console.
-const DEBUG_PORT: u16 = 0xe9;
-
 /// A line of text; what doesn't fit is lost.
 pub type Text = heapless::String<LINE>;
 
@@ -54,6 +51,7 @@ fn reason() -> Text {
 }
 
 /// Ends a check: it failed.
+#[macro_export]
 macro_rules! fail {
     ($($arguments:tt)*) => {
         return Err($crate::report::trouble($crate::report::Trouble::Failed, format_args!($($arguments)*)))
@@ -61,6 +59,7 @@ macro_rules! fail {
 }
 
 /// Ends a check: it can't be made here.
+#[macro_export]
 macro_rules! skip {
     ($($arguments:tt)*) => {
         return Err($crate::report::trouble($crate::report::Trouble::Skipped, format_args!($($arguments)*)))
@@ -68,6 +67,7 @@ macro_rules! skip {
 }
 
 /// Ends a check unless a condition holds.
+#[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($arguments:tt)*) => {
         if !$condition {
@@ -76,12 +76,12 @@ macro_rules! ensure {
     };
 }
 
-pub(crate) use {ensure, fail, skip};
+pub use crate::{ensure, fail, skip};
 
 /// Writes a line to the screen and to port 0xE9.
 pub fn line(line: &str) {
-    line.bytes().for_each(|byte| cpu::out_u8(DEBUG_PORT, byte));
-    cpu::out_u8(DEBUG_PORT, b'\n');
+    cpu::debug(line);
+    cpu::debug("\n");
     thunk::print(line);
     thunk::print("\r\n");
 }
@@ -115,8 +115,8 @@ impl Count {
     }
 
     /// Writes the last line.
-    pub fn finish(&self) {
+    pub fn finish(&self, program: &str) {
         let Self { passed, failed, skipped } = self;
-        line(&text(format_args!("conformance: {passed} passed, {failed} failed, {skipped} skipped")));
+        line(&text(format_args!("{program}: {passed} passed, {failed} failed, {skipped} skipped")));
     }
 }

@@ -9,15 +9,11 @@
 nbp_start:
         jmp     1f
         .balign 4
-/* What the harness may patch in the finished file: src/options.rs has the layout. */
+/* What the harness may patch in the finished file: src/options.rs. */
+        .ascii  "BOOTOPTS"
         .globl  nbp_options
 nbp_options:
-        .ascii  "PXECONF1"
-        .long   0                       /* fuzz_calls */
-        .long   1                       /* fuzz_seed */
-        .word   0                       /* ending */
-        .word   0                       /* exit_ax */
-        .long   0                       /* flags */
+        .skip   {OPTIONS_LEN}
 1:      movl    %eax, %cs:nbp_entry + {ENTRY_EAX}
         pushfl
         popl    %cs:nbp_entry + {ENTRY_EFLAGS}
