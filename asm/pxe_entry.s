@@ -192,8 +192,8 @@ sp_entry:
 api_entered:
         movl    %eax, %cs:caller_eax
         smsww   %ax
-        testb   $1, %al                 /* protected or V86 mode: long mode is out of reach */
-        jnz     api_protected
+        testb   $1, %al                 /* V86 mode: long mode is out of reach */
+        jnz     v86_call
         cld
         movl    %ebx, %cs:caller_ebx
         movl    %ecx, %cs:caller_ecx
@@ -233,19 +233,6 @@ api_entered:
         movw    $0, %cs:api_busy
         popfw
         lretw
-
-/* api_protected: only the status can be given: PXENV_STATUS_NOT_AVAILABLE_IN_PMODE. */
-api_protected:
-        movl    %cs:caller_eax, %eax
-        movl    %cs:caller_ebp, %ebp
-        pushw   %ds
-        pushw   %bx
-        lds    %cs:exchange_block, %bx
-        movw    ${STATUS_NOT_IN_PMODE}, (%bx)
-        popw    %bx
-        popw    %ds
-        movw    $0, %cs:api_busy
-        jmp     api_failed
 
 /* rm_busy, sp_busy: somebody calls from an interrupt handler while the core works. Answered without the core. */
 rm_busy:

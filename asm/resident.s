@@ -138,6 +138,9 @@ core_return:                            /* where real mode goes on when the core
         .globl  resident_cached
 resident_cached:                        /* the three packets of GET_CACHED_INFO */
         .skip   3 * 1260
+        .globl  resident_answers
+resident_answers:                       /* what callers in V86 mode are answered (asm/v86.s) */
+        .skip   {ANSWERS_SIZE}
         .balign 16
         .globl  resident_frame
 resident_frame:                         /* one received frame */
@@ -152,5 +155,5 @@ resident_stack_top:
         .set    resident_stack_size, resident_stack_top - resident_stack
         .globl  resident_nbp_stack, resident_nbp_stack_top
 resident_nbp_stack:                     /* the boot program's; PXE 2.1 wants 1.5 KiB free */
-        .skip   2560
+        .skip   2048
 resident_nbp_stack_top:

@@ -41,6 +41,8 @@ pub struct ResidentLayout {
     pub sp_entry: u16,
     /// The three cached packets (DHCPDISCOVER, DHCPACK, boot-server reply), 1260 bytes each, client-writable.
     pub cached: [u16; 3],
+    /// What the block itself answers to callers in V86 mode, [`crate::pxe::ANSWERS_SIZE`] bytes.
+    pub answers: u16,
     /// The frame buffer that UNDI ISR hands out, [`crate::nic::MAX_FRAME_LEN`] bytes, client-writable.
     pub frame: u16,
     /// The stack on which the NBP starts.

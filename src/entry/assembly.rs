@@ -4,15 +4,13 @@
 
 use super::resident::layout_for_assembly as layout;
 use super::resident::{Function, RESULT_FAILED, RESULT_START_NBP};
+use crate::wire::pxe::{PXENV_GET_CACHED_INFO, PxenvStatus};
 
 /// The core's stack in long mode, in bytes (policy). Opening a card moves some 12 KiB structures by value: 76 KiB were seen.
 const CORE_STACK_SIZE: usize = 192 * 1024;
 
 /// `PXENV_EXIT_FAILURE` and `PXENV_STATUS_FAILURE` (PXE 2.1), for callers that can't be let into the core.
 const API_FAILURE: u16 = 1;
-/// `PXENV_STATUS_NOT_AVAILABLE_IN_PMODE` (PXE 2.1).
-const STATUS_NOT_IN_PMODE: u16 = 0xa2;
-
 /// `PXENV_STATUS_LOADER_NO_FREE_BASE_MEMORY` (PXE 2.1).
 const STATUS_NO_BASE_MEMORY: u16 = 0xc0;
 
@@ -34,6 +32,7 @@ core::arch::global_asm!(
     include_str!("../../asm/mode.s"),
     include_str!("../../asm/bios_call.s"),
     include_str!("../../asm/pxe_entry.s"),
+    include_str!("../../asm/v86.s"),
     include_str!("../../asm/hooks.s"),
     include_str!("../../asm/exception.s"),
     EXCHANGE_SIZE = const layout::EXCHANGE_SIZE,
@@ -76,7 +75,11 @@ core::arch::global_asm!(
     RESULT_FAILED = const RESULT_FAILED,
     API_FAILURE = const API_FAILURE,
     STATUS_NO_BASE_MEMORY = const STATUS_NO_BASE_MEMORY,
-    STATUS_NOT_IN_PMODE = const STATUS_NOT_IN_PMODE,
+    STATUS_NOT_IN_PMODE = const PxenvStatus::NOT_AVAILABLE_IN_PMODE.0,
+    STATUS_UNSUPPORTED = const PxenvStatus::UNSUPPORTED.0,
+    STATUS_INVALID_PARAMETER = const PxenvStatus::UNDI_INVALID_PARAMETER.0,
+    GET_CACHED_INFO = const PXENV_GET_CACHED_INFO,
+    ANSWERS_SIZE = const crate::pxe::ANSWERS_SIZE,
     CORE_STACK_SIZE = const CORE_STACK_SIZE,
     options(att_syntax),
 );

@@ -111,6 +111,7 @@ unsafe extern "C" {
     static resident_pxenv: u8;
     static resident_bang_pxe: u8;
     static resident_cached: u8;
+    static resident_answers: u8;
     static resident_frame: u8;
     static resident_nbp_stack: u8;
     static resident_nbp_stack_top: u8;
@@ -209,6 +210,7 @@ pub fn layout() -> ResidentLayout {
         rm_entry: offset!(rm_entry),
         sp_entry: offset!(sp_entry),
         cached: [cached, cached + 1260, cached + 2 * 1260],
+        answers: offset!(resident_answers),
         frame: offset!(resident_frame),
         stack: offset!(resident_nbp_stack),
         rom_id: match Resident::read(|exchange| exchange.rom) {

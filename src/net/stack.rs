@@ -212,6 +212,12 @@ impl Stack {
         Ok(self.receive_slot(nic, now, filter)?.map(|slot| self.queue.datagram(slot)))
     }
 
+    /// Whether datagrams are queued.
+    #[must_use]
+    pub fn has_datagrams(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Drops all queued datagrams.
     pub fn clear_queue(&mut self) {
         self.queue.clear();

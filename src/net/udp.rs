@@ -187,6 +187,12 @@ impl Queue {
         }
     }
 
+    /// Whether there is nothing to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.arrival.iter().all(|&arrival| arrival == 0)
+    }
+
     /// Drops everything.
     pub fn clear(&mut self) {
         self.arrival = [0; SLOTS];

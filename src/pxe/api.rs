@@ -1,5 +1,6 @@
 //! The API: one object, one dispatcher.
 
+use super::answers::Situation;
 use super::block::{Answer, Block};
 #[cfg(feature = "http")]
 use super::file::Files;
@@ -21,6 +22,8 @@ pub struct State {
     pub(super) info: BootInfo,
     pub(super) renewal: Renewal,
     pub(super) transfer: Transfer,
+    /// What the resident block's own answers were made from; none before the API is there.
+    pub(super) answers: Option<Situation>,
     #[cfg(feature = "http")]
     pub(super) files: Files,
 }
@@ -35,6 +38,7 @@ impl State {
             info: BootInfo::new(),
             renewal: Renewal::none(),
             transfer: Transfer::closed(),
+            answers: None,
             #[cfg(feature = "http")]
             files: super::file::NO_FILES,
         }
@@ -113,6 +117,7 @@ impl<'s, N: Nic, M: PhysMem, C: Machine> Api<'s, N, M, C> {
             return failed;
         }
         let answer = self.dispatch(opcode, &block);
+        self.refresh_answers();
         if opcode == PXENV_RESTART_TFTP && answer.is_ok() {
             // No status: where the block was, the new boot program may lie.
             return CallResult { ax: PXENV_EXIT_SUCCESS, then: Then::StartNbp };

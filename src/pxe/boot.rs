@@ -198,13 +198,13 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     }
 
     /// Puts the packets and the structures where boot programs find them, and hooks INT 1Ah.
-    fn publish(&self) {
+    fn publish(&mut self) {
         self.put_packets();
         self.publish_structures();
     }
 
     /// Puts the structures alone, and hooks INT 1Ah.
-    pub(super) fn publish_structures(&self) {
+    pub(super) fn publish_structures(&mut self) {
         self.put_structures();
         self.machine.hook_interrupts();
     }
@@ -216,10 +216,11 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         }
     }
 
-    fn put_structures(&self) {
+    fn put_structures(&mut self) {
         let layout = self.machine.resident();
         self.mem.write_resident(layout.bang_pxe, bang_pxe(&layout).as_bytes());
         self.mem.write_resident(layout.pxenv, pxenv_plus(&layout).as_bytes());
+        self.publish_answers();
     }
 
     /// Wipes the structures: whoever scans memory for them later must not call into what is gone.

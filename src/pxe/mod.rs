@@ -2,10 +2,11 @@
 //!
 //! [`Api`] is entered in three ways: [`Api::boot`] from the ROM's boot entry vector, [`Api::call`] for every API call
 //! of a boot program, and [`Api::nbp_returned`] when the program gives up. The functions are in `undi` (the card),
-//! `preboot` (life cycle and cached packets), `tftp` and `udp` (base code), `file` (iPXE's extension); `block` copies parameter blocks, `status`
-//! turns errors into codes, `structures` builds what programs look for, `boot`, `screen` and `messages` are what the
-//! user sees.
+//! `preboot` (life cycle and cached packets), `tftp` and `udp` (base code), `file` (iPXE's extension); `block` copies
+//! parameter blocks, `answers` is for callers who can't get in here, `status` turns errors into codes, `structures` builds
+//! what programs look for, `boot`, `screen` and `messages` are what the user sees.
 
+mod answers;
 mod api;
 mod block;
 mod boot;
@@ -20,4 +21,5 @@ mod tftp;
 mod udp;
 mod undi;
 
+pub use answers::ANSWERS_SIZE;
 pub use api::{Api, BootOutcome, CallResult, Residency, State, Then};

@@ -102,6 +102,7 @@ mod tests {
         rm_entry: 0x100,
         sp_entry: 0x110,
         cached: [0x400, 0x900, 0xe00],
+        answers: 0x12c0,
         frame: 0x1300,
         stack: 0x2000,
         stack_size: 0x1000,

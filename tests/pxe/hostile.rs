@@ -57,6 +57,12 @@ fn blocks() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(word, BLOCK_LEN).prop_map(|words| words.concat()[..BLOCK_LEN].to_vec())
 }
 
+/// Where the answers for callers in V86 mode are.
+fn answers() -> std::ops::Range<usize> {
+    let at = (RESIDENT + u32::from(LAYOUT.answers)) as usize;
+    at..at + hvpxe::pxe::ANSWERS_SIZE
+}
+
 /// Every opcode that can be served without a network.
 fn opcodes() -> impl Strategy<Value = u16> {
     prop_oneof![8 => 0_u16..0x18, 2 => 0x70_u16..0x78, 1 => any::<u16>()]
@@ -81,7 +87,7 @@ proptest! {
             prop_assert_eq!(result.ax, u16::from(status != 0));
             let frame = (RESIDENT + u32::from(LAYOUT.frame)) as usize;
             let fields = outputs(opcode);
-            let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end, frame..frame + 1514];
+            let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end, frame..frame + 1514, answers()];
             allowed.extend(buffer(opcode, &block));
             if matches!(opcode, 0x00 | 0x15) {
                 allowed.extend(structures());
@@ -157,7 +163,7 @@ proptest! {
                 prop_assert_eq!(result.ax, u16::from(after[at..at + 2] != [0, 0]));
             }
             let fields = network_outputs(opcode);
-            let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end];
+            let mut allowed = vec![at..at + 2, at + fields.start..at + fields.end, answers()];
             allowed.extend(network_buffer(opcode, &block));
             for range in allowed {
                 let range = range.start.min(after.len())..range.end.min(after.len());

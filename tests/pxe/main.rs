@@ -2,6 +2,7 @@
 //!
 //! Blocks are written here as bytes at the offsets of the specification, not with the core's own declarations.
 
+mod answers;
 mod boot;
 mod clients;
 mod file;

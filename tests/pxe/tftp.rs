@@ -7,7 +7,7 @@ use super::network::{SERVER, booted, file};
 use super::sim::{BUFFER, Rig, far};
 
 /// `PXENV_TFTP_OPEN`.
-fn open_block(name: &str, port: u16, packet_size: u16) -> Vec<u8> {
+pub fn open_block(name: &str, port: u16, packet_size: u16) -> Vec<u8> {
     let mut block = vec![0; 142];
     block[2..6].copy_from_slice(&SERVER);
     block[0x0a..][..name.len()].copy_from_slice(name.as_bytes());

@@ -58,6 +58,12 @@ impl Transfer {
         Self(None)
     }
 
+    /// Whether there is one.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Asks for a file, and waits for the first answer. An open transfer is closed first.
     ///
     /// A server that refuses options, or answers them wrongly, is asked again without.

@@ -6,6 +6,8 @@
 mod data;
 mod query;
 
+pub(super) use query::iface_info;
+
 use heapless::Vec;
 
 use super::api::Api;
@@ -18,7 +20,7 @@ use crate::wire::pxe::*;
 
 /// Where UNDI is in its life (PXE 2.1, "UNDI States").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+pub(super) enum Phase {
     /// After `STOP_UNDI`: the caller may have taken the memory.
     Stopped,
     /// Loaded, and started by the BIOS.
@@ -65,6 +67,10 @@ impl Undi {
             cleared: NicStatistics { transmitted: 0, received: 0, dropped: 0 },
             leaked: false,
         }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
     }
 
     pub(super) fn is_stopped(&self) -> bool {

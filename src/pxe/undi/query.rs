@@ -22,9 +22,14 @@ const IFACE_TYPE: [u8; 16] = *b"DIX+802.3\0\0\0\0\0\0\0";
 const LINK_SPEED: u32 = 1_000_000_000;
 
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
-    /// `UNDI_GET_INFORMATION`: IRQ 0, by which callers know that the card is polled.
+    /// `UNDI_GET_INFORMATION`.
     pub(in crate::pxe) fn undi_get_information(&mut self, block: &Block<M>) -> Answer {
-        let information = PxenvUndiGetInformation {
+        write_all(block, &self.information())
+    }
+
+    /// The answer to `UNDI_GET_INFORMATION`: IRQ 0, by which callers know that the card is polled.
+    pub(in crate::pxe) fn information(&self) -> PxenvUndiGetInformation {
+        PxenvUndiGetInformation {
             max_tran_unit: MTU.into(),
             hw_type: HW_TYPE_ETHERNET.into(),
             hw_addr_len: (ETH_ALEN as u16).into(),
@@ -33,8 +38,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             rx_buf_ct: 1.into(),
             tx_buf_ct: 1.into(),
             ..PxenvUndiGetInformation::new_zeroed()
-        };
-        write_all(block, &information)
+        }
     }
 
     /// `UNDI_GET_STATISTICS`.
@@ -65,23 +69,32 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
 
     /// `UNDI_GET_IFACE_INFO`.
     pub(in crate::pxe) fn undi_get_iface_info(&mut self, block: &Block<M>) -> Answer {
-        let info = PxenvUndiGetIfaceInfo {
-            iface_type: IFACE_TYPE,
-            link_speed: LINK_SPEED.into(),
-            service_flags: SERVICE_FLAGS_POLLED.into(),
-            ..PxenvUndiGetIfaceInfo::new_zeroed()
-        };
-        write_all(block, &info)
+        write_all(block, &iface_info())
     }
 
     /// `UNDI_GET_STATE`.
     pub(in crate::pxe) fn undi_get_state(&mut self, block: &Block<M>) -> Answer {
-        let state = match self.state.undi.phase {
+        write_all(block, &self.undi_state())
+    }
+
+    /// The answer to `UNDI_GET_STATE`.
+    pub(in crate::pxe) fn undi_state(&self) -> PxenvUndiGetState {
+        let undi_state = match self.state.undi.phase {
             Phase::Stopped | Phase::Loaded | Phase::Started => PXE_UNDI_GET_STATE_STARTED,
             Phase::Initialized => PXE_UNDI_GET_STATE_INITIALIZED,
             Phase::Opened => PXE_UNDI_GET_STATE_OPENED,
         };
-        block.write(size_of::<PxenvStatus>(), &state)
+        PxenvUndiGetState { undi_state, ..PxenvUndiGetState::new_zeroed() }
+    }
+}
+
+/// The answer to `UNDI_GET_IFACE_INFO`.
+pub(in crate::pxe) fn iface_info() -> PxenvUndiGetIfaceInfo {
+    PxenvUndiGetIfaceInfo {
+        iface_type: IFACE_TYPE,
+        link_speed: LINK_SPEED.into(),
+        service_flags: SERVICE_FLAGS_POLLED.into(),
+        ..PxenvUndiGetIfaceInfo::new_zeroed()
     }
 }
 

@@ -287,6 +287,17 @@ pub const P_MULTICAST: u8 = 2;
 /// A frame to somebody else.
 pub const P_PROMISCUOUS: u8 = 3;
 
+/// `PXENV_UNDI_GET_STATE`, 3 bytes, all out.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PxenvUndiGetState {
+    /// Status.
+    pub status: U16,
+    /// `PXE_UNDI_GET_STATE_*`.
+    pub undi_state: u8,
+}
+const_assert_eq!(size_of::<PxenvUndiGetState>(), 3);
+
 /// `PXENV_UNDI_GET_STATE.UNDIstate`: started.
 pub const PXE_UNDI_GET_STATE_STARTED: u8 = 1;
 /// Initialised.

@@ -15,6 +15,7 @@ pub const LAYOUT: ResidentLayout = ResidentLayout {
     rm_entry: 0x100,
     sp_entry: 0x120,
     cached: [0x200, 0x6ec, 0xbd8],
+    answers: 0x1700,
     frame: 0x10c4,
     stack: 0x2800,
     stack_size: 0x1000,

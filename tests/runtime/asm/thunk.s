@@ -21,6 +21,8 @@ our_gdt:
         .quad   0x00cf93000000ffff
         .quad   0x00009b000000ffff
         .quad   0x000093000000ffff
+        .quad   0x00cf9b000000ffff      /* CODE32 of asm/v86.s */
+        .quad   0                       /* TASK, likewise */
 our_gdt_end:
 our_gdtr:
         .word   our_gdt_end - our_gdt - 1
@@ -152,6 +154,8 @@ real_start:
         jmp     *real_next
 
 thunk_real:
+        cmpb    $0, nbp_thunk + {IN_V86}
+        jne     v86_enter
         movw    nbp_thunk + {IN_SS}, %ss
         movl    nbp_thunk + {IN_ESP}, %esp
         movw    nbp_thunk + {IN_ARGUMENTS}, %bx
@@ -203,6 +207,7 @@ thunk_back:
         popl    %cs:nbp_thunk + {OUT_EFLAGS}
         cli
         cld
+thunk_judge:
         sgdtl   %cs:nbp_thunk + {OUT_GDTR}
         sidtl   %cs:nbp_thunk + {OUT_IDTR}
         xorw    %ax, %ax

@@ -14,6 +14,7 @@ mod transmit;
 mod udp;
 mod undi;
 mod unload;
+mod v86;
 
 use conformance::options::Options;
 
@@ -38,7 +39,7 @@ impl Check {
 }
 
 /// Groups in the order in which they run.
-const GROUPS: [&[Check]; 11] = [
+const GROUPS: [&[Check]; 12] = [
     structures::CHECKS,
     entry::CHECKS,
     opcodes::CHECKS,
@@ -50,6 +51,7 @@ const GROUPS: [&[Check]; 11] = [
     transmit::CHECKS,
     isr::CHECKS,
     hostile::CHECKS,
+    v86::CHECKS,
 ];
 
 /// Runs what the options ask for, and the ending.

@@ -101,7 +101,9 @@ pub struct Orders {
     pub argument: [u16; 4],
     /// See which segment limits are at 64 KiB on return.
     pub probe: bool,
-    unused: [u8; 3],
+    /// From V86 mode, under a monitor (asm/v86.s).
+    pub v86: bool,
+    unused: [u8; 2],
 }
 
 #[repr(C)]
@@ -130,7 +132,13 @@ pub struct Return {
     pub efer: u32,
     /// Bits 0-3: DS, ES, FS, GS would not let the probe pass at offset 10000h.
     pub limited: u8,
-    unused: [u8; 3],
+    unused: u8,
+    /// What ended a call from V86 mode before it returned: 100h and the exception's vector; 0: it returned.
+    pub trap: u16,
+    /// Where that was.
+    pub trap_at: SegOff,
+    /// The bytes there.
+    pub trap_code: [u8; 4],
 }
 
 /// EFLAGS.IF, and bit 1, which is always set.

@@ -14,10 +14,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of zeros, with a status that no function returns: 0xEEEE.
+    /// A status that no function returns: that of a new block.
+    pub const UNTOUCHED: u16 = 0xeeee;
+
+    /// A block of zeros, with the status [`Self::UNTOUCHED`].
     pub fn new(len: usize) -> Self {
         let mut block = Self { bytes: [0; MAX], len };
-        block.put16(0, 0xeeee);
+        block.put16(0, Self::UNTOUCHED);
         block
     }
 

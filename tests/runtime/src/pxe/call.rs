@@ -44,6 +44,8 @@ pub struct CallOptions {
     pub big: bool,
     /// See which limits are 64 KiB on return.
     pub probe: bool,
+    /// From V86 mode.
+    pub v86: bool,
 }
 
 impl Default for CallOptions {
@@ -56,6 +58,7 @@ impl Default for CallOptions {
             decoy: false,
             big: false,
             probe: false,
+            v86: false,
         }
     }
 }
@@ -181,6 +184,9 @@ impl Stack {
         block.load(at);
         let reply = Reply { ax: back.registers.eax as u16, status: block.status(), back };
         self.calls += 1;
+        if back.trap != 0 {
+            return reply; // what ended it is for the check to say
+        }
         self.judge(function, &orders, &reply);
         if ordinary {
             self.judge_surroundings(function, at, block.bytes().len() as u32);
@@ -195,7 +201,8 @@ impl Stack {
         thunk::call(&orders).registers.eax as u16
     }
 
-    fn orders(&self, function: u16, options: &CallOptions) -> Orders {
+    /// What a call is made with.
+    pub fn orders(&self, function: u16, options: &CallOptions) -> Orders {
         let mut orders = Orders::far_call(self.entry_point(options.entry));
         let marks = Registers {
             eax: 0xaaaa_a1a1,
@@ -234,6 +241,7 @@ impl Stack {
         }
         orders.big = options.big;
         orders.probe = options.probe;
+        orders.v86 = options.v86;
         orders
     }
 

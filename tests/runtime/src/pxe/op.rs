@@ -24,6 +24,7 @@ pub const UNDI_GET_NIC_TYPE: u16 = 0x12;
 pub const UNDI_GET_IFACE_INFO: u16 = 0x13;
 pub const UNDI_ISR: u16 = 0x14;
 pub const STOP_UNDI: u16 = 0x15;
+pub const UNDI_GET_STATE_EDK2: u16 = 0x16;
 pub const TFTP_OPEN: u16 = 0x20;
 pub const TFTP_CLOSE: u16 = 0x21;
 pub const TFTP_READ: u16 = 0x22;
@@ -69,7 +70,7 @@ pub const KNOWN: [(u16, usize); 47] = [
     (UNDI_GET_IFACE_INFO, 42),
     (UNDI_ISR, 16),
     (STOP_UNDI, 3),
-    (0x16, 3), // GET_STATE by another numbering
+    (UNDI_GET_STATE_EDK2, 3),
     (TFTP_OPEN, 142),
     (TFTP_CLOSE, 2),
     (TFTP_READ, 10),
