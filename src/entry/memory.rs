@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use heapless::Vec;
 
@@ -159,6 +160,12 @@ pub fn write_text(bytes: &[u8]) {
     copy_in(resident::text_buffer(), bytes);
 }
 
+/// True when a caller of [`PhysMem`] may write here.
+fn is_writable(range: &Range<u64>) -> bool {
+    let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
+    is_ram(range) && !overlaps(range, &block()) && (!overlaps(range, &resident) || is_client_writable(range))
+}
+
 impl PhysMem for Rom {
     fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
         let range = u64::from(linear)..u64::from(linear) + into.len() as u64;
@@ -171,13 +178,23 @@ impl PhysMem for Rom {
 
     fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error> {
         let range = u64::from(linear)..u64::from(linear) + from.len() as u64;
-        let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
-        if !is_ram(&range) || overlaps(&range, &block()) || (overlaps(&range, &resident) && !is_client_writable(&range))
-        {
+        if !is_writable(&range) {
             return Err(Error::InvalidParameter);
         }
         copy_in(linear, from);
         Ok(())
+    }
+
+    fn compare_exchange(&self, linear: u32, current: u32, new: u32) -> Result<u32, Error> {
+        let range = u64::from(linear)..u64::from(linear) + 4;
+        if !linear.is_multiple_of(4) || linear == 0 || !is_writable(&range) {
+            return Err(Error::InvalidParameter);
+        }
+        // SAFETY: aligned, not null and RAM by the test, mapped one to one for good (asm/unpack.s); no Rust object is there,
+        // for the core's block is excluded and the resident block's parts for clients are bytes to us.
+        let word = unsafe { AtomicU32::from_ptr(ptr::with_exposed_provenance_mut(linear as usize)) };
+        let (Ok(found) | Err(found)) = word.compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst);
+        Ok(found)
     }
 
     fn write_resident(&self, offset: u16, from: &[u8]) {

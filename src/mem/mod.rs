@@ -87,6 +87,21 @@ pub trait PhysMem: Clone {
     /// resident block that isn't client-writable (see [`crate::machine::ResidentLayout`]).
     fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error>;
 
+    /// Writes `new` to the doubleword at `linear`, a multiple of 4, if it is `current`; returns what it was. Atomic where
+    /// anything else may run meanwhile (SMIs, other processors); this is for machines where nothing does.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn compare_exchange(&self, linear: u32, current: u32, new: u32) -> Result<u32, Error> {
+        let mut bytes = [0; 4];
+        self.read(linear, &mut bytes)?;
+        let found = u32::from_le_bytes(bytes);
+        if found == current {
+            self.write(linear, &new.to_le_bytes())?;
+        }
+        Ok(found)
+    }
+
     /// Copies into the resident block, at `offset` bytes from its start. For our own structures only; a range outside
     /// the block is a bug of ours and panics.
     fn write_resident(&self, offset: u16, from: &[u8]);

@@ -6,6 +6,7 @@
 mod choose;
 mod disk_device;
 mod net_device;
+pub mod record;
 
 pub use disk_device::DiskDevice;
 pub use net_device::NetDevice;

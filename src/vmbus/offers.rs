@@ -36,6 +36,14 @@ pub struct Offer {
     pub(super) state: OfferState,
 }
 
+impl Offer {
+    /// True while a channel of ours is open on it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == OfferState::Open
+    }
+}
+
 /// The devices of this connection, in the order of their offers.
 #[derive(Default)]
 pub struct Offers {
@@ -50,7 +58,7 @@ impl Offers {
     }
 
     /// Remembers an offer if it is the primary channel of a device that we can drive, and there is room.
-    pub(super) fn add(&mut self, message: &OfferChannel) {
+    pub(crate) fn add(&mut self, message: &OfferChannel) {
         let most = match message.interface {
             CLASS_NETWORK => MAX_CARDS,
             CLASS_SCSI => MAX_CONTROLLERS,
@@ -113,7 +121,8 @@ impl Offers {
         self.there().filter(|offer| offer.class == CLASS_SCSI)
     }
 
-    fn there(&self) -> impl Iterator<Item = &Offer> {
+    /// All that are there.
+    pub fn there(&self) -> impl Iterator<Item = &Offer> {
         self.table.iter().filter(|offer| offer.state != OfferState::Rescinded)
     }
 

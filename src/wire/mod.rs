@@ -6,5 +6,6 @@ pub mod pxe;
 pub mod ring;
 pub mod rndis;
 pub mod scsi;
+pub mod vmbs;
 pub mod vmbus;
 pub mod vstor;

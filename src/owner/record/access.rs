@@ -1,0 +1,354 @@
+//! Using a record: generation, lock, numbers, channels and messages.
+
+use core::mem::offset_of;
+
+use zerocopy::little_endian::U32;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::USER_NAME;
+use super::find::MAX_CONNECTION_ID;
+use super::shape::Shape;
+use crate::error::Error;
+use crate::hv::Hypervisor;
+use crate::log;
+use crate::mem::{PhysMem, SegOff};
+use crate::wire::vmbs::{Fixed, Live, MAX_RELID, OfferEntry, SLOT_LEN, offer_state};
+use crate::wire::vmbus::Version;
+
+/// A lock whose holder gave no sign of life for so long is stale, in milliseconds (docs/vmbs.md, "Lock").
+const STALE_MS: u64 = 5_000;
+/// How long we wait for a holder that lives, in milliseconds (policy: twice the time that a job may take).
+const LOCK_MS: u64 = 20_000;
+/// What we write into the lock.
+const HOLDER: u32 = u32::from_le_bytes(USER_NAME);
+
+/// A record whose fixed part was checked, and the generation at which it was read.
+pub struct Record<M> {
+    memory: M,
+    shape: Shape,
+    fixed: Fixed,
+    live: Live,
+    entry: Option<SegOff>,
+}
+
+macro_rules! live {
+    ($field:ident) => {
+        offset_of!(Live, $field) as u32
+    };
+}
+
+impl<M: PhysMem> Record<M> {
+    pub(super) const fn new(memory: M, shape: Shape, fixed: Fixed, live: Live, entry: Option<SegOff>) -> Self {
+        Self { memory, shape, fixed, live, entry }
+    }
+
+    pub(super) const fn fixed(&self) -> &Fixed {
+        &self.fixed
+    }
+
+    /// What the live part was when the record was read. Version, connection id and MSRs hold as long as the record
+    /// [is current](Self::is_current); counters and lock change all the time.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The owner's name for people; what isn't ASCII is left out.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        let name = &self.fixed.name;
+        let end = name.iter().position(|byte| !(b' '..=b'~').contains(byte)).unwrap_or(name.len());
+        str::from_utf8(&name[..end]).unwrap_or_default()
+    }
+
+    /// The owner's guest OS id.
+    #[must_use]
+    pub const fn guest_os_id(&self) -> u64 {
+        self.fixed.guest_os_id.get()
+    }
+
+    /// Where the owner wants to be called before VMBus is taken; docs/vmbs.md, "Far entry".
+    #[must_use]
+    pub const fn entry(&self) -> Option<SegOff> {
+        self.entry
+    }
+
+    /// The version of the connection.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        Version(self.live.version.get())
+    }
+
+    /// True while the connection is the one that the record was read for. Two short reads of memory, no exit.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let mut serial = U32::ZERO;
+        let at = self.shape.record + offset_of!(Fixed, serial) as u32;
+        self.memory.read(at, serial.as_mut_bytes()).is_ok()
+            && serial == self.fixed.serial
+            && self.get(live!(generation)) == Ok(self.live.generation.get())
+    }
+
+    /// True when the host has let go of all memory that was shared on the connection that the record was read for.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let generation = self.live.generation.get();
+        self.get(live!(settled)).is_ok_and(|settled| settled.wrapping_sub(generation).cast_signed() > 0)
+    }
+
+    /// Takes the lock, if the connection is still the one that we know.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when it isn't, or the record can't be written; [`Error::HostTimeout`] when the holder of the
+    /// lock keeps it.
+    pub fn lock<H: Hypervisor>(&self, hv: &H) -> Result<(), Error> {
+        self.lock_any(hv)?;
+        if self.is_current() {
+            return Ok(());
+        }
+        self.unlock();
+        Err(Error::VmbusOwned)
+    }
+
+    /// Takes the lock, whatever became of the connection; breaks it when its holder is gone.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_any<H: Hypervisor>(&self, hv: &H) -> Result<(), Error> {
+        let deadline = hv.now().plus_millis(LOCK_MS);
+        let (mut seen, mut since) = (None, hv.now());
+        loop {
+            let now = (self.get(live!(lock))?, self.get(live!(beat))?);
+            if seen != Some(now) {
+                (seen, since) = (Some(now), hv.now());
+            }
+            let (holder, _) = now;
+            let stale = hv.now() >= since.plus_millis(STALE_MS);
+            if (holder == 0 || stale)
+                && self.memory.compare_exchange(self.shape.live + live!(lock), holder, HOLDER)? == holder
+            {
+                if holder != 0 {
+                    log::line(format_args!("owner: the lock of the VMBus record was stale"));
+                }
+                break;
+            }
+            if hv.now() >= deadline {
+                return Err(Error::HostTimeout);
+            }
+            hv.relax();
+        }
+        // In memory that is write-protected the exchange seems to succeed.
+        if self.get(live!(lock))? == HOLDER { Ok(()) } else { Err(Error::VmbusOwned) }
+    }
+
+    /// A sign of life while we hold the lock and wait: at least once a second.
+    pub fn beat(&self) {
+        let beat = self.get(live!(beat)).unwrap_or_default();
+        let _ = self.set(live!(beat), beat.wrapping_add(1));
+    }
+
+    /// Frees the lock, if it is still ours.
+    pub fn unlock(&self) {
+        let _ = self.memory.compare_exchange(self.shape.live + live!(lock), HOLDER, 0);
+    }
+
+    /// The first of `count` numbers for GPADLs and opens. Under the lock.
+    ///
+    /// # Errors
+    /// [`Error::OutOfResources`] when there are no more, [`Error::VmbusOwned`].
+    pub fn take_ids(&self, count: u32) -> Result<u32, Error> {
+        self.ensure_current()?;
+        let (next, end) = (self.get(live!(next_id))?, self.get(live!(end_id))?);
+        match next.checked_add(count) {
+            Some(after) if after <= end => {
+                self.set(live!(next_id), after)?;
+                Ok(next)
+            }
+            _ => Err(Error::OutOfResources),
+        }
+    }
+
+    /// The entries of the table that can be right, with their numbers.
+    pub fn offers(&self) -> impl Iterator<Item = (u32, OfferEntry)> {
+        (0..self.shape.offer_count).filter_map(|index| Some((index, self.offer(index)?)))
+    }
+
+    /// Entry number `index`, if it is one.
+    pub(super) fn offer(&self, index: u32) -> Option<OfferEntry> {
+        let mut entry = OfferEntry::new_zeroed();
+        self.memory.read(self.offer_at(index), entry.as_mut_bytes()).ok()?;
+        let sound = (offer_state::CLOSED..=offer_state::RESCINDED).contains(&entry.state)
+            && (1..=MAX_RELID).contains(&entry.relid.get())
+            && (1..=MAX_CONNECTION_ID).contains(&entry.connection_id.get());
+        sound.then_some(entry)
+    }
+
+    /// Table and counters make sense as a whole.
+    pub(super) fn is_sound(&self) -> bool {
+        let ids = || self.offers().map(|(index, entry)| (index, entry.relid));
+        let unique =
+            ids().all(|(index, relid)| ids().take_while(|(other, _)| *other < index).all(|(_, id)| id != relid));
+        unique && self.live.put.get().wrapping_sub(self.live.taken.get()) <= self.shape.slot_count
+    }
+
+    /// Makes the channel of an entry ours. Under the lock, before anything is posted for it.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when somebody uses it, or the connection is another one; [`Error::NicGone`] when the entry
+    /// is another one.
+    pub fn claim(&self, index: u32, relid: u32) -> Result<(), Error> {
+        self.ensure_current()?;
+        let entry = self.offer(index).filter(|entry| entry.relid == relid).ok_or(Error::NicGone)?;
+        if entry.state != offer_state::CLOSED || entry.user != [0; 4] {
+            return Err(Error::VmbusOwned);
+        }
+        self.write(self.offer_at(index) + offset_of!(OfferEntry, user) as u32, &USER_NAME)?;
+        self.set_state(index, offer_state::OPEN)
+    }
+
+    /// Gives the channel back that we [claimed](Self::claim), after the host let go of its memory. Under the lock.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when the connection is another one.
+    pub fn give_back(&self, index: u32, relid: u32) -> Result<(), Error> {
+        self.ensure_current()?;
+        if self.offer(index).is_some_and(|entry| entry.relid == relid && entry.user == USER_NAME) {
+            self.set_state(index, offer_state::CLOSED)?;
+            self.write(self.offer_at(index) + offset_of!(OfferEntry, user) as u32, &[0; 4])?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the host took a channel back that is open. Under the lock.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when the connection is another one.
+    pub fn note_rescind(&self, relid: u32) -> Result<(), Error> {
+        self.ensure_current()?;
+        let open = self.offers().find(|(_, entry)| entry.relid == relid && entry.state == offer_state::OPEN);
+        open.map_or(Ok(()), |(index, _)| self.set_state(index, offer_state::RESCINDED))
+    }
+
+    pub(super) fn set_state(&self, index: u32, state: u8) -> Result<(), Error> {
+        self.write(self.offer_at(index) + offset_of!(OfferEntry, state) as u32, &[state])
+    }
+
+    /// True when there is room for a message. Without it no exchange should begin.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting().is_ok_and(|waiting| waiting < self.shape.slot_count)
+    }
+
+    /// Keeps a message for the owner: a whole slot of the SynIC page. Under the lock.
+    ///
+    /// # Errors
+    /// [`Error::OutOfResources`] when there is no room: then the message must stay where it is. [`Error::VmbusOwned`].
+    pub fn put_message(&self, slot: &[u8; SLOT_LEN]) -> Result<(), Error> {
+        self.ensure_current()?;
+        if self.waiting()? >= self.shape.slot_count {
+            return Err(Error::OutOfResources);
+        }
+        let put = self.get(live!(put))?;
+        self.write(self.slot_at(put), slot)?;
+        self.set(live!(put), put.wrapping_add(1))
+    }
+
+    /// Takes the oldest message that somebody kept for us. For the owner, under the lock.
+    pub(super) fn take_message(&self) -> Option<[u8; SLOT_LEN]> {
+        let waiting = self.waiting().ok()?;
+        if waiting == 0 {
+            return None;
+        }
+        let taken = self.get(live!(taken)).ok()?;
+        let mut slot = [0; SLOT_LEN];
+        self.memory.read(self.slot_at(taken), &mut slot).ok()?;
+        self.set(live!(taken), taken.wrapping_add(1)).ok()?;
+        Some(slot)
+    }
+
+    /// Messages in the slots.
+    fn waiting(&self) -> Result<u32, Error> {
+        let waiting = self.get(live!(put))?.wrapping_sub(self.get(live!(taken))?);
+        if waiting > self.shape.slot_count { Err(Error::VmbusOwned) } else { Ok(waiting) }
+    }
+
+    /// Says that the connection ends: before INITIATE_CONTACT and UNLOAD, the owner's or ours. Under the lock.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when the record can't be written.
+    pub fn end_generation(&self) -> Result<(), Error> {
+        let generation = self.get(live!(generation))?;
+        self.set(live!(generation), (generation | 1).wrapping_add(if generation.is_multiple_of(2) { 0 } else { 2 }))
+    }
+
+    /// Says that the host has let go of what was shared up to now: at VERSION_RESPONSE and UNLOAD_RESPONSE.
+    ///
+    /// # Errors
+    /// [`Error::VmbusOwned`] when the record can't be written.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.set(live!(settled), self.get(live!(generation))?)
+    }
+
+    /// The live part as it is now.
+    pub(super) fn live_now(&self) -> Result<Live, Error> {
+        let mut live = Live::new_zeroed();
+        self.memory.read(self.shape.live, live.as_mut_bytes()).map_err(|_| Error::VmbusOwned)?;
+        Ok(live)
+    }
+
+    /// Writes all of the live part but the lock, and then makes the generation even. For the owner.
+    pub(super) fn begin_generation(&self, live: &Live) -> Result<(), Error> {
+        let first = offset_of!(Live, settled);
+        self.write(self.shape.live + first as u32, &live.as_bytes()[first..])?;
+        self.set(live!(generation), live.generation.get().wrapping_add(1))
+    }
+
+    /// Takes what is in the live part now for what we know. For the owner.
+    pub(super) fn renew(&mut self) {
+        self.live = self.live_now().unwrap_or(self.live);
+    }
+
+    /// Writes an entry, its state last. For the owner.
+    pub(super) fn write_offer(&self, index: u32, entry: &OfferEntry) -> Result<(), Error> {
+        self.set_state(index, offer_state::EMPTY)?;
+        self.write(self.offer_at(index), OfferEntry { state: offer_state::EMPTY, ..*entry }.as_bytes())?;
+        self.set_state(index, entry.state)
+    }
+
+    /// Sets the state of all entries. For the owner.
+    pub(super) fn set_state_of_all(&self, state: u8) -> Result<(), Error> {
+        (0..self.shape.offer_count).try_for_each(|index| self.set_state(index, state))
+    }
+
+    /// Overwrites both signatures; the anchor is so many bytes before the record. For the owner.
+    pub(super) fn wipe(&self, anchor_len: u32) {
+        let _ = self.write(self.shape.record, &[0; 4]);
+        let _ = self.write(self.shape.record - anchor_len, &[0; 5]);
+    }
+
+    fn ensure_current(&self) -> Result<(), Error> {
+        if self.is_current() { Ok(()) } else { Err(Error::VmbusOwned) }
+    }
+
+    const fn offer_at(&self, index: u32) -> u32 {
+        self.shape.offers + index * self.shape.offer_length
+    }
+
+    const fn slot_at(&self, number: u32) -> u32 {
+        self.shape.slots + number % self.shape.slot_count * self.shape.slot_length
+    }
+
+    fn get(&self, offset: u32) -> Result<u32, Error> {
+        let mut value = U32::ZERO;
+        self.memory.read(self.shape.live + offset, value.as_mut_bytes()).map_err(|_| Error::VmbusOwned)?;
+        Ok(value.get())
+    }
+
+    fn set(&self, offset: u32, value: u32) -> Result<(), Error> {
+        self.write(self.shape.live + offset, &value.to_le_bytes())
+    }
+
+    fn write(&self, at: u32, bytes: &[u8]) -> Result<(), Error> {
+        self.memory.write(at, bytes).map_err(|_| Error::VmbusOwned)
+    }
+}

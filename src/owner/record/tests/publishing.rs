@@ -1,0 +1,105 @@
+//! Our own record, as others see it.
+
+use super::*;
+use crate::owner::record::{PUBLISHED_LEN, Publisher, Standing};
+use crate::vmbus::Offers;
+use crate::wire::hv::GUEST_OS_ID_HVPXE;
+use crate::wire::vmbs::SLOT_LEN;
+use crate::wire::vmbus::{Header, OfferChannel, Version, message_type};
+
+/// What we know of a connection of ours, with a card as channel 6.
+fn standing() -> Standing {
+    Standing { version: Version::V5_3, message_connection_id: 4, vp: 0, simp: 0x7000, hypercall: 0xbffe_1001 }
+}
+
+fn offered(cards: &[u32]) -> Offers {
+    let mut offers = Offers::new();
+    for relid in cards {
+        let mut bytes = [0; size_of::<OfferChannel>()];
+        bytes[8..24].copy_from_slice(&CLASS_NETWORK.0);
+        bytes[24..40].fill(*relid as u8);
+        bytes[184..188].copy_from_slice(&relid.to_le_bytes());
+        bytes[192..196].copy_from_slice(&(0x2000 + relid).to_le_bytes());
+        let mut message = OfferChannel::read_from_bytes(&bytes).unwrap();
+        message.header = Header::new(message_type::OFFERCHANNEL);
+        offers.add(&message);
+    }
+    offers
+}
+
+const OURS: u32 = 0x9_f400;
+
+fn published() -> (Ram, Hv, Publisher<Ram>) {
+    let (ram, hv) = (Ram::new(), Hv::with(GUEST_OS_ID_HVPXE, 0xbffe_1001, 0x7000));
+    let publisher = Publisher::new(&ram, OURS, 0x77).unwrap();
+    (ram, hv, publisher)
+}
+
+#[test]
+fn what_we_publish_is_found_while_the_connection_stands() {
+    let (ram, hv, mut publisher) = published();
+    assert!(find(&hv, &ram).is_none(), "no connection yet");
+    publisher.ends();
+    publisher.settled();
+    publisher.stands(&standing(), &offered(&[6, 7])).unwrap();
+    let record = find(&hv, &ram).unwrap();
+    assert_eq!((record.owner(), record.entry()), ("hvpxe", None));
+    assert_eq!(record.live().message_connection_id, 4);
+    assert_eq!(record.offers().map(|(_, entry)| entry.relid.get()).collect::<Vec<_>>(), [6, 7]);
+    publisher.ends();
+    assert!(!record.is_current() && !record.is_settled());
+    publisher.settled();
+    assert!(record.is_settled());
+    assert!(find(&hv, &ram).is_none());
+    publisher.stands(&standing(), &offered(&[7])).unwrap();
+    assert!(!record.is_current());
+    assert_eq!(find(&hv, &ram).unwrap().offers().count(), 1);
+    publisher.remove();
+    assert!(find(&hv, &ram).is_none());
+    assert!(!ram.peek(OURS, PUBLISHED_LEN).windows(5).any(|bytes| bytes == b"$VMBS"));
+    assert!(ram.peek(OURS + PUBLISHED_LEN as u32, 256).iter().all(|&byte| byte == 0), "stays in its place");
+}
+
+#[test]
+fn an_attached_party_keeps_its_channel_when_offers_come_and_go() {
+    let (ram, hv, mut publisher) = published();
+    publisher.stands(&standing(), &offered(&[6, 7])).unwrap();
+    let guest = find(&hv, &ram).unwrap();
+    assert!(!publisher.is_shared());
+    guest.lock(&hv).unwrap();
+    assert_eq!(guest.take_ids(1), Ok(0x5300_0000));
+    guest.claim(0, 6).unwrap();
+    guest.put_message(&[5; SLOT_LEN]).unwrap();
+    guest.unlock();
+    assert!(publisher.is_shared());
+    assert_eq!(publisher.take_message(), Some([5; SLOT_LEN]));
+    publisher.offers_changed(&offered(&[6, 9])).unwrap();
+    let table = |record: &Record<Ram>| {
+        record.offers().map(|(_, entry)| (entry.relid.get(), entry.user, entry.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(table(&guest), [(6, *b"hvpa", offer_state::OPEN), (9, NOBODY, offer_state::CLOSED)]);
+    publisher.offers_changed(&offered(&[9])).unwrap();
+    assert_eq!(table(&guest), [(6, *b"hvpa", offer_state::RESCINDED), (9, NOBODY, offer_state::CLOSED)]);
+    guest.give_back(0, 6).unwrap();
+    publisher.offers_changed(&offered(&[9])).unwrap();
+    assert_eq!(table(&guest), [(9, NOBODY, offer_state::CLOSED)]);
+    assert!(!publisher.is_shared());
+}
+
+#[test]
+fn a_taker_that_knows_the_record_shows() {
+    let (ram, hv, mut publisher) = published();
+    publisher.stands(&standing(), &offered(&[6])).unwrap();
+    let taker = find(&hv, &ram).unwrap();
+    taker.lock(&hv).unwrap();
+    taker.end_generation().unwrap();
+    taker.settle().unwrap();
+    taker.unlock();
+    assert!(!publisher.is_current());
+    publisher.record().lock_any(&hv).unwrap();
+    publisher.ends();
+    publisher.stands(&standing(), &offered(&[6])).unwrap();
+    publisher.record().unlock();
+    assert!(publisher.is_current());
+    assert_eq!(ram.live(OURS + 96).generation.get() % 2, 0);
+}
