@@ -76,6 +76,30 @@ pub fn conformance(workspace: &Workspace) -> Result<PathBuf> {
     for_bios(workspace, "conformance", "conformance-nbp", "nbp")
 }
 
+/// The programs of tests/parties, as the linker leaves them.
+#[derive(Clone, Debug)]
+pub struct Parties {
+    /// The option ROM, its address spaces still apart.
+    pub rom: PathBuf,
+    /// The boot program.
+    pub thief: PathBuf,
+    /// The boot sector of the disk.
+    pub sector: PathBuf,
+}
+
+/// The parties that own VMBus beside us.
+///
+/// # Errors
+/// When `rust-src` can't be brought, or a compiler says no.
+pub fn parties(workspace: &Workspace) -> Result<Parties> {
+    rust_src::ensure(workspace)?;
+    Ok(Parties {
+        rom: for_bios(workspace, "parties", "party-rom", "rom")?,
+        thief: for_bios(workspace, "parties", "thief-nbp", "nbp")?,
+        sector: for_bios(workspace, "parties", "disk-sector", "sector")?,
+    })
+}
+
 /// The linked core.
 fn elf(workspace: &Workspace) -> Result<PathBuf> {
     for_bios(workspace, "hvpxe", "hvpxe-rom", "rom")

@@ -7,6 +7,7 @@ mod images;
 mod interrupt;
 mod lab;
 mod lint;
+mod matrix;
 mod process;
 mod progress;
 mod run;
@@ -77,6 +78,12 @@ enum Command {
     /// parameters, random calls, and the orders in which boot programs unload. A stack is our ROM on the synthetic
     /// NIC, or Debian's iPXE ROM on one of QEMU's cards. Only what our ROM fails makes the exit code 1.
     Conformance(conformance::ConformanceArgs),
+    /// Boot beside other owners of VMBus, and thieves of it: every combination that is worth its time, as a table.
+    ///
+    /// A BIOS that reaches its disk through VMBus (several kinds, tests/parties), a network boot that works or fails,
+    /// boot programs that take VMBus in the middle of a download, and hosts that behave differently. Each cell ends on
+    /// the disk, which must have been read and written; one that fails says why, and makes the exit code 1.
+    Matrix(matrix::MatrixArgs),
     /// Check format, clippy's lints and the house rules, without running any test.
     ///
     /// House rules: `unsafe` only where it is reviewed, imports in the core run one way, each crate has its licence,
@@ -103,6 +110,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run(&workspace, args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Conformance(args) => conformance::run(&workspace, &args),
+        Command::Matrix(args) => matrix::run(&workspace, &args),
         Command::Lint => lint::run(&workspace),
         Command::Images(args) => images::run(&workspace, &args),
         Command::Inspect(args) => images::inspect(&args),

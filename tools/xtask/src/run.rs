@@ -193,6 +193,7 @@ impl RunArgs {
                 Some(rom) => absolute(rom)?,
                 None => lab.rom.clone(),
             }),
+            other_roms: Vec::new(),
             kernel: None,
             acpi_table: None,
             drives: Vec::new(),

@@ -14,6 +14,7 @@ mod media;
 mod memory;
 mod network_faults;
 mod other_machines;
+pub mod owner;
 mod probed;
 mod real_dhcp;
 mod real_lease;
@@ -50,6 +51,7 @@ pub struct BootTest {
 pub fn all() -> Vec<&'static BootTest> {
     let longest_first = [
         conformance::TESTS,
+        owner::TESTS,
         linux::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
@@ -121,6 +123,7 @@ impl Bench {
         Machine {
             memory_mib: 128,
             rom: Some(self.lab.rom.clone()),
+            other_roms: Vec::new(),
             kernel: None,
             acpi_table: None,
             drives: Vec::new(),

@@ -52,6 +52,7 @@ impl Stack {
         Machine {
             memory_mib: 128,
             rom: is_ours.then(|| lab.rom.clone()),
+            other_roms: Vec::new(),
             kernel: None,
             acpi_table: None,
             drives: vec![Drive::Disk(disk)],

@@ -43,6 +43,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// The option ROM, first in the boot order but for `rom_place`.
     pub rom: Option<PathBuf>,
+    /// Further option ROMs, behind all drives in the boot order. The BIOS starts those first whose file's name comes last.
+    pub other_roms: Vec<PathBuf>,
     /// A kernel to start at once.
     pub kernel: Option<Kernel>,
     /// One more ACPI table, with its header.
@@ -159,6 +161,10 @@ impl Machine {
             let boot_index = format!(",bootindex={}", self.rom_place + 1);
             command.arg("-option-rom").arg(words([escaped(rom), boot_index.into()]));
         }
+        for (index, rom) in self.other_roms.iter().enumerate() {
+            let boot_index = format!(",bootindex={}", self.drives.len() + 2 + index);
+            command.arg("-option-rom").arg(words([escaped(rom), boot_index.into()]));
+        }
         if let Some(kernel) = &self.kernel {
             command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
             command.arg("-append").arg(&kernel.command_line);
@@ -230,6 +236,7 @@ mod tests {
         Machine {
             memory_mib: 64,
             rom: None,
+            other_roms: Vec::new(),
             kernel: None,
             acpi_table: None,
             drives: Vec::new(),

@@ -11,6 +11,7 @@ pub mod linux;
 pub mod machine;
 pub mod nbp;
 pub mod network;
+pub mod party;
 pub mod server;
 pub mod session;
 

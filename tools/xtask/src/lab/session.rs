@@ -101,23 +101,38 @@ impl Session {
         self.expect_times(text, 1, limit)
     }
 
+    /// Waits for one of several texts, and says which came: the first of the list that is there.
+    ///
+    /// # Errors
+    /// As [`Self::expect`].
+    pub fn expect_any(&mut self, texts: &[&str], limit: Duration) -> Result<usize> {
+        self.await_console(&texts.join("` or `"), limit, |console| {
+            let said = console.text();
+            texts.iter().position(|text| said.contains(text))
+        })
+    }
+
     /// Waits until a text has come so many times since the machine was started.
     ///
     /// # Errors
     /// As [`Self::expect`].
     pub fn expect_times(&mut self, text: &str, times: usize, limit: Duration) -> Result<()> {
+        self.await_console(text, limit, |console| (console.text().matches(text).count() >= times).then_some(()))
+    }
+
+    /// Waits until `look` finds something on the console; `text` is for the error.
+    fn await_console<T>(&mut self, text: &str, limit: Duration, look: impl Fn(&Console) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + limit;
-        let is_there = |console: &Console| console.text().matches(text).count() >= times;
         loop {
-            if self.wait_for_change(deadline, is_there) {
-                return Ok(());
+            if let Some(found) = self.wait_for_change(deadline, &look) {
+                return Ok(found);
             }
             let reason = match self.qemu.0.try_wait()? {
                 // What it wrote last may still be on its way.
                 Some(status) => {
                     self.join_readers();
-                    if is_there(&self.shared.console()) {
-                        return Ok(());
+                    if let Some(found) = look(&self.shared.console()) {
+                        return Ok(found);
                     }
                     format!("QEMU ended ({status}) before it came")
                 }
@@ -183,14 +198,14 @@ impl Session {
         })
     }
 
-    fn wait_for_change(&self, deadline: Instant, done: impl Fn(&Console) -> bool) -> bool {
+    fn wait_for_change<T>(&self, deadline: Instant, look: impl Fn(&Console) -> Option<T>) -> Option<T> {
         let console = self.shared.console();
-        if done(&console) {
-            return true;
+        if let Some(found) = look(&console) {
+            return Some(found);
         }
         let pause = LOOK.min(deadline.saturating_duration_since(Instant::now()));
         let (console, _) = self.shared.changed.wait_timeout(console, pause).unwrap_or_else(PoisonError::into_inner);
-        done(&console)
+        look(&console)
     }
 
     fn join_readers(&mut self) {

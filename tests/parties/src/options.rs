@@ -1,0 +1,133 @@
+//! What the harness tells the programs ([`runtime::options`]): a byte for each answer.
+
+use runtime::options::LEN;
+
+/// The software interrupt that asks a ROM how it is; 60h to 66h are for users (IBM PC/AT Technical Reference).
+///
+/// AX is 1 when the registers of the SynIC are as the BIOS left them. BX and CX count the interrupts that its handler took
+/// and the messages that it found; each question sends one interrupt.
+pub const QUESTION_VECTOR: u8 = 0x66;
+
+/// What a ROM does with VMBus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Takes it at POST, serves drive 80h, and never looks whether it still owns anything.
+    Naive = 0,
+    /// The same, but looks at SIMP on each call, and connects again when that isn't its own.
+    Careful = 1,
+    /// A naive BIOS with an interrupt: SINT2 has a vector, and a handler takes the messages.
+    Interrupts = 2,
+    /// No BIOS: takes VMBus from the timer interrupt, again and again.
+    Thief = 3,
+}
+
+/// How VMBus is stolen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Theft {
+    /// INITIATE_CONTACT and offers; SIMP is off afterwards, as Windows' loader leaves it.
+    Contact = 0,
+    /// The same, and SIMP stays on.
+    ContactKeepsSimp = 1,
+    /// The MSRs change, and no message is sent.
+    MsrsOnly = 2,
+}
+
+/// Options of the option ROM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rom {
+    /// What it does.
+    pub kind: Kind,
+    /// How the thief steals.
+    pub theft: Theft,
+    /// Timer ticks of 55 ms from the start to the first theft, and between two.
+    pub ticks: u8,
+    /// How often it steals.
+    pub thefts: u8,
+}
+
+impl Default for Rom {
+    fn default() -> Self {
+        Self { kind: Kind::Naive, theft: Theft::Contact, ticks: 0, thefts: 0 }
+    }
+}
+
+impl Rom {
+    /// As in the finished file.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        bytes[..4].copy_from_slice(&[self.kind as u8, self.theft as u8, self.ticks, self.thefts]);
+        bytes
+    }
+
+    /// From the finished file; what is unknown is as zero.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
+        let kinds = [Kind::Naive, Kind::Careful, Kind::Interrupts, Kind::Thief];
+        let kind = kinds.into_iter().find(|kind| *kind as u8 == bytes[0]).unwrap_or(Kind::Naive);
+        Self { kind, theft: Theft::from_byte(bytes[1]), ticks: bytes[2], thefts: bytes[3] }
+    }
+}
+
+impl Theft {
+    fn from_byte(byte: u8) -> Self {
+        let all = [Self::Contact, Self::ContactKeepsSimp, Self::MsrsOnly];
+        all.into_iter().find(|theft| *theft as u8 == byte).unwrap_or(Self::Contact)
+    }
+}
+
+/// Options of the boot program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thief {
+    /// How it steals.
+    pub theft: Theft,
+    /// Thefts while a file comes over TFTP.
+    pub during_file: u8,
+    /// Thefts between two calls of other kinds: cached packets, UNDI, and INT 13h where there is a disk.
+    pub between: u8,
+    /// Whether drive 80h is there, and is [`crate::disk`].
+    pub disk: bool,
+    /// Read no file: on a slow network.
+    pub no_file: bool,
+}
+
+impl Default for Thief {
+    fn default() -> Self {
+        Self { theft: Theft::Contact, during_file: 0, between: 0, disk: false, no_file: false }
+    }
+}
+
+impl Thief {
+    /// As in the finished file.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        let Self { theft, during_file, between, disk, no_file } = *self;
+        bytes[..5].copy_from_slice(&[theft as u8, during_file, between, disk.into(), no_file.into()]);
+        bytes
+    }
+
+    /// From the finished file.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
+        let theft = Theft::from_byte(bytes[0]);
+        Self { theft, during_file: bytes[1], between: bytes[2], disk: bytes[3] != 0, no_file: bytes[4] != 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_survive_the_file() {
+        let rom = Rom { kind: Kind::Thief, theft: Theft::MsrsOnly, ticks: 9, thefts: 3 };
+        assert_eq!(Rom::from_bytes(&rom.to_bytes()), rom);
+        assert_eq!(Rom::from_bytes(&[0; LEN]), Rom::default());
+        let thief = Thief { theft: Theft::ContactKeepsSimp, during_file: 10, between: 5, disk: true, no_file: true };
+        assert_eq!(Thief::from_bytes(&thief.to_bytes()), thief);
+        assert_eq!(Thief::from_bytes(&[0; LEN]), Thief::default());
+    }
+}

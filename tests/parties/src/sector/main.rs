@@ -1,0 +1,19 @@
+//! The disk's boot sector: asm/sector.s alone.
+#![no_std]
+#![no_main]
+#![allow(unsafe_code, reason = "assembly")]
+
+use parties::disk::{CHECKED, SECTOR_WRITES};
+
+core::arch::global_asm!(
+    include_str!("../../asm/sector.s"),
+    CHECKED = const CHECKED,
+    WRITTEN = const SECTOR_WRITES,
+    options(att_syntax),
+);
+
+/// Nothing can panic here.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,179 @@
+//! Runs a cell, and judges it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use parties::disk::{BOOTED, FAILED, WORKS};
+use parties::file::{BIG, SMALL};
+use parties::options::{Kind, Rom, Theft, Thief};
+use runtime::files::{ServedFile, byte_at};
+
+use super::cell::{Cell, HostKind, Party, Way};
+use crate::boot_tests::{BOOT, Bench, finish};
+use crate::lab::clients::compose_syslinux;
+use crate::lab::drives::Drive;
+use crate::lab::machine::Machine;
+use crate::lab::network::Network;
+use crate::lab::party::{Programs, disk_fault};
+use crate::lab::session::{Report, Session};
+
+/// The boot program's name on the server.
+const THIEF: &str = "thief.0";
+/// What it says last.
+const THIEF_ENDED: &str = " skipped";
+/// Thefts during a file, and between calls of each kind.
+const FILE_THEFTS: u8 = 10;
+const BETWEEN_THEFTS: u8 = 3;
+/// How often the boot program checks the disk besides: at its start and at its end.
+const DISK_CHECKS: u32 = 2;
+/// Time for 20 MB with ten thefts (policy).
+const LONG: Duration = Duration::from_secs(240);
+/// What a host adds that needs 50 s to close a channel, each time (policy: four times).
+const VERY_SLOW: Duration = Duration::from_secs(240);
+/// Timer ticks of 55 ms after which the timer's thief strikes: behind the start of the card, and within a DHCP exchange of
+/// some seconds, or a slow disk access.
+const DHCP_TICKS: u8 = 20;
+const DISK_TICKS: u8 = 9;
+const DISK_THEFTS: u8 = 3;
+/// What makes DHCP take some seconds, and each disk access half of one.
+const SLOW_NETWORK: (&str, &str) = ("latency-ms", "700");
+const SLOW_DISK: &str = "disk_delay=300ms";
+
+/// What the boot program does in this way; `None`: it is not the boot program.
+fn thief(cell: &Cell) -> Option<Thief> {
+    let options = Thief { disk: true, ..Thief::default() };
+    let during_file = FILE_THEFTS;
+    match cell.way {
+        Way::Network | Way::TheftDisk => Some(options),
+        Way::TheftDhcp => Some(Thief { no_file: true, ..options }),
+        Way::TheftFile => Some(Thief { during_file, ..options }),
+        Way::TheftFileSimp => Some(Thief { during_file, theft: Theft::ContactKeepsSimp, ..options }),
+        Way::TheftFileMsrs => Some(Thief { during_file, theft: Theft::MsrsOnly, ..options }),
+        Way::TheftBetween => Some(Thief { between: BETWEEN_THEFTS, ..options }),
+        Way::Fails | Way::Declines | Way::Localboot | Way::Chain => None,
+    }
+}
+
+/// What must be on the console for the way to be the way.
+fn proof(cell: &Cell) -> &'static str {
+    match (cell.way, cell.party) {
+        (Way::Declines, Party::Naive | Party::Careful | Party::Interrupts) => "uses VMBus, and was left alone",
+        (Way::Fails | Way::Declines, _) => "PXE-T01",
+        (Way::Localboot | Way::Chain, _) => "PXELINUX",
+        _ => "thief: start",
+    }
+}
+
+/// Runs it, and shows its console and log if that is wanted.
+///
+/// # Errors
+/// Why the cell fails.
+pub fn run(bench: &Bench, programs: &Programs, cell: &Cell, show: bool) -> Result<()> {
+    let thief = thief(cell);
+    let network = network(bench, programs, cell, thief.as_ref())?;
+    let (machine, image) = machine(bench, programs, cell, network)?;
+    let mut session = bench.start(&machine)?;
+    let limit = if thief.is_some_and(|thief| thief.during_file > 0) { LONG } else { BOOT };
+    let limit = if cell.host == HostKind::VerySlow { limit + VERY_SLOW } else { limit };
+    let ended = to_the_end(&mut session, thief.is_some(), limit);
+    let report = finish(session)?;
+    if show {
+        println!("======== {cell} ========\n{}\n-------- log --------\n{}", report.console, report.log);
+    }
+    judge_log(&report)?;
+    ended?;
+    let proof = proof(cell);
+    ensure!(report.console.contains(proof), "no `{proof}` on the console:\n{}", report.console);
+    if let Some(image) = image {
+        let wrote = thief.map_or(0, |thief| DISK_CHECKS + u32::from(thief.between));
+        let content = fs::read(&image).with_context(|| image.display().to_string())?;
+        if let Some(fault) = disk_fault(&content, wrote) {
+            bail!("{fault}");
+        }
+    }
+    Ok(())
+}
+
+/// From the start to the boot sector's last word.
+fn to_the_end(session: &mut Session, thief: bool, limit: Duration) -> Result<()> {
+    const STUCK: [&str; 2] = ["No bootable device", "could not read the boot disk"];
+    if thief {
+        let which = session.expect_any(&[THIEF_ENDED, STUCK[0], BOOTED], limit)?;
+        ensure!(which == 0, "the boot program did not come to its end");
+    }
+    match session.expect_any(&[WORKS, FAILED, STUCK[0]], limit)? {
+        0 => Ok(()),
+        1 => bail!("the boot sector can't read or write its disk"),
+        _ => bail!("the disk does not boot"),
+    }
+}
+
+/// The lines of all parties: none may say that something failed.
+fn judge_log(report: &Report) -> Result<()> {
+    let failed = report.log.lines().find(|line| line.starts_with("FAIL ") || line.contains(": FAIL: "));
+    match failed {
+        Some(line) => bail!("{line}"),
+        None => Ok(()),
+    }
+}
+
+fn network(bench: &Bench, programs: &Programs, cell: &Cell, thief: Option<&Thief>) -> Result<Network> {
+    if let Some(thief) = thief {
+        bench.add_file(THIEF, &programs.thief(thief)?)?;
+        let files: &[ServedFile] = if thief.during_file > 0 { &[BIG, SMALL] } else { &[SMALL] };
+        for file in files {
+            bench.add_file(file.name, &(0..file.len).map(byte_at).collect::<Vec<u8>>())?;
+        }
+    }
+    let pxelinux = |modules: &[&str], label: &str| {
+        let config = format!("DEFAULT it\nPROMPT 0\nLABEL it\n{label}\n");
+        compose_syslinux("pxelinux.0", modules, &config, &bench.lab.packages, bench.files())
+    };
+    Ok(match cell.way {
+        Way::Fails | Way::Declines => bench.server(&[("boot-file", "missing.0")]),
+        Way::Localboot => bench.server(&[("boot-file", &pxelinux(&[], "  LOCALBOOT 0")?)]),
+        Way::Chain => bench.server(&[("boot-file", &pxelinux(&["chain.c32"], "  KERNEL chain.c32\n  APPEND hd0")?)]),
+        Way::TheftDhcp => bench.server(&[("boot-file", THIEF), SLOW_NETWORK]),
+        _ => bench.server(&[("boot-file", THIEF)]),
+    })
+}
+
+/// The machine, and its disk's image if that is behind VMBus.
+fn machine(bench: &Bench, programs: &Programs, cell: &Cell, network: Network) -> Result<(Machine, Option<PathBuf>)> {
+    let mut machine = bench.machine(network);
+    let disk = bench.add_file("disk.img", &programs.disk())?;
+    let mut switches: Vec<String> = cell.host.switches().iter().map(|switch| (*switch).to_owned()).collect();
+    let mut add_rom = |name: &str, options: Rom| -> Result<()> {
+        let rom = programs.option_rom(&options)?;
+        machine.other_roms.push(bench.add_file(name, &rom)?);
+        Ok(())
+    };
+    // The names make the BIOS start them before hvpxe's.
+    if let Some(kind) = cell.party.kind() {
+        add_rom("party-bios.rom", Rom { kind, ..Rom::default() })?;
+    }
+    match cell.way {
+        Way::TheftDhcp => {
+            add_rom("party-thief.rom", Rom { kind: Kind::Thief, ticks: DHCP_TICKS, thefts: 1, ..Rom::default() })?;
+        }
+        Way::TheftDisk => {
+            let thief = Rom { kind: Kind::Thief, ticks: DISK_TICKS, thefts: DISK_THEFTS, ..Rom::default() };
+            add_rom("party-thief.rom", thief)?;
+            switches.push(SLOW_DISK.to_owned());
+        }
+        _ => {}
+    }
+    let image = if cell.party == Party::Nobody {
+        machine.drives.push(Drive::Disk(disk));
+        None
+    } else {
+        switches.push(format!("disk={}", disk.display()));
+        Some(disk)
+    };
+    if let Some(hyperv) = &mut machine.hyperv {
+        hyperv.switches.extend(switches);
+    }
+    Ok((machine, image))
+}
