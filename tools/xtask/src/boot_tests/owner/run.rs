@@ -60,7 +60,7 @@ fn thief(cell: &Cell) -> Option<Thief> {
 fn proof(cell: &Cell) -> &'static str {
     match (cell.way, cell.party) {
         (Way::Declines, Party::Naive | Party::Careful | Party::Interrupts) => "uses VMBus, and was left alone",
-        (Way::Fails | Way::Declines, _) => "PXE-T01",
+        (Way::Fails | Way::Declines, _) => "PXE-E3B",
         (Way::Localboot | Way::Chain, _) => "PXELINUX",
         _ => "thief: start",
     }
