@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::SourceFile;
 
 /// What may be there, besides files whose name begins with a dot.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
@@ -13,6 +13,7 @@ const KNOWN: [&str; 13] = [
     "README.md",
     "asm",
     "build.rs",
+    "docs",
     "linker.ld",
     "rust-toolchain.toml",
     "src",
