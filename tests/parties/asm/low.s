@@ -273,6 +273,10 @@ real_segment:
 1:      popal
         ljmpw   *%cs:chain
 
+        .balign 16
+        .globl  low_record
+low_record:                             /* a $VMBS record */
+        .skip   {RECORD_LEN}
         .globl  low_end
 low_end:
         .set    low_paragraphs, 1 + (low_end - low_options + 8 + 15) / 16

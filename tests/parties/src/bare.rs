@@ -14,8 +14,9 @@ use hvpxe::mem::{Gpa, PAGE_SIZE, SharedMem};
 use hvpxe::time::Ticks100ns;
 use hvpxe::wire::hv::{
     GUEST_OS_ID_HVPXE, HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP,
-    HV_X64_MSR_SINT2, HV_X64_MSR_TIME_REF_COUNT, SintMsr,
+    HV_X64_MSR_SINT2, HV_X64_MSR_TIME_REF_COUNT, HVCALL_POST_MESSAGE, SintMsr,
 };
+use runtime::memory;
 
 /// The registers that name an owner, in the order of [`State::shadows`].
 pub const OWNER_MSRS: [u32; 5] =
@@ -42,9 +43,12 @@ struct State {
     /// SINT2 as the party wants it, instead of what the layers poll with.
     sint2: Option<u64>,
     taking: bool,
+    /// The connection id of the last message.
+    posted_to: u32,
 }
 
-static STATE: Single<State> = Single::new(State { pool: None, shadows: NOBODY, sint2: None, taking: false });
+static STATE: Single<State> =
+    Single::new(State { pool: None, shadows: NOBODY, sint2: None, taking: false, posted_to: 0 });
 
 /// The machine. Empty: there is one.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +79,12 @@ impl Bare {
         let result = work();
         STATE.borrow().taking = false;
         result
+    }
+
+    /// The connection id that the last message was posted to.
+    #[must_use]
+    pub fn posted_to(&self) -> u32 {
+        STATE.borrow().posted_to
     }
 
     /// The owner's registers as the hardware has them, in the order of [`OWNER_MSRS`].
@@ -145,6 +155,10 @@ impl Hypervisor for Bare {
     }
 
     fn hypercall(&self, page: &PoolPages, control: u64, input: u64, output: u64) -> u64 {
+        if control == HVCALL_POST_MESSAGE {
+            // The input begins with it; all of the pool is mapped one to one, too.
+            STATE.borrow().posted_to = memory::read_u32(input as u32);
+        }
         // SAFETY: the pool is mapped executable; a page that is no hypercall page any more holds a return (hv::hypercall).
         unsafe { cpu::hypercall(page.address(), control, input, output) }
     }

@@ -18,8 +18,10 @@ pub enum Kind {
     Careful = 1,
     /// A naive BIOS with an interrupt: SINT2 has a vector, and a handler takes the messages.
     Interrupts = 2,
+    /// The same as careful, and it publishes a `$VMBS` record (docs/vmbs.md).
+    Publishing = 3,
     /// No BIOS: takes VMBus from the timer interrupt, again and again.
-    Thief = 3,
+    Thief = 4,
 }
 
 /// How VMBus is stolen.
@@ -65,7 +67,7 @@ impl Rom {
     /// From the finished file; what is unknown is as zero.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
-        let kinds = [Kind::Naive, Kind::Careful, Kind::Interrupts, Kind::Thief];
+        let kinds = [Kind::Naive, Kind::Careful, Kind::Interrupts, Kind::Publishing, Kind::Thief];
         let kind = kinds.into_iter().find(|kind| *kind as u8 == bytes[0]).unwrap_or(Kind::Naive);
         Self { kind, theft: Theft::from_byte(bytes[1]), ticks: bytes[2], thefts: bytes[3] }
     }

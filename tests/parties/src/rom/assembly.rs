@@ -8,6 +8,7 @@ core::arch::global_asm!(
     include_str!("../../asm/header.s"),
     include_str!("../../asm/low.s"),
     OPTIONS_LEN = const runtime::options::LEN,
+    RECORD_LEN = const super::record::AREA_LEN,
     FUNCTIONS = const Function::ALL.len(),
     INIT = const Function::Init as u32,
     DISK = const Function::Disk as u32,

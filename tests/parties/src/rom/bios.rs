@@ -11,6 +11,7 @@ use runtime::memory;
 use super::drives::Drives;
 use super::entry::{Call, Function, Next, Register};
 use super::interrupts::{self, Interrupts};
+use super::record::Record;
 
 /// Real mode's memory, one to one.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,8 @@ impl Bios {
 
     fn try_install(call: &Call, hv: Bare, kind: Kind, who: &'static str) -> Result<Self, hvpxe::disk::DiskError> {
         let interrupts = (kind == Kind::Interrupts).then(|| Interrupts::install(call, hv));
-        let drives = Drives::open(hv, kind, who)?;
+        let record = (kind == Kind::Publishing).then(|| Record::create(call.record_area()));
+        let drives = Drives::open(hv, kind, who, record)?;
         let mut service = DiskService::new(drives, RealMemory);
         let count = service.install()?;
         call.hook(0x13, Function::Disk);
@@ -125,6 +127,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Naive => "naive",
         Kind::Careful => "careful",
         Kind::Interrupts => "interrupts",
+        Kind::Publishing => "publishing",
         Kind::Thief => "thief",
     }
 }

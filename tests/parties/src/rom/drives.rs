@@ -2,12 +2,16 @@
 
 use hvpxe::disk::{DiskError, Disks, Medium, Sink, Source};
 use hvpxe::error::Error;
-use hvpxe::hv::Partition;
+use hvpxe::hv::{Hypervisor, Partition};
 use hvpxe::storvsc::{Controller, Unit};
 use hvpxe::vmbus::{Channel, Connection};
+use hvpxe::wire::hv::HV_X64_MSR_VP_INDEX;
+use hvpxe::wire::vmbus::Guid;
 use parties::bare::Bare;
 use parties::options::Kind;
 use parties::say::say;
+
+use super::record::{Record, Standing};
 
 /// Most disks (policy).
 const MAX_DISKS: usize = 4;
@@ -27,9 +31,13 @@ pub struct Drives {
     units: heapless::Vec<Unit, MAX_DISKS>,
     /// The owner's registers after VMBus was taken.
     own: [u64; 5],
+    /// What a publishing BIOS keeps, and the generation that it made.
+    record: Option<Record>,
+    generation: Option<u32>,
 }
 
-/// Where SIMP is among them.
+/// Where HYPERCALL and SIMP are among the registers.
+const HYPERCALL: usize = 1;
 const SIMP: usize = 3;
 
 impl Drives {
@@ -37,9 +45,10 @@ impl Drives {
     ///
     /// # Errors
     /// When there are none, or the host does not do its part.
-    pub fn open(hv: Bare, kind: Kind, who: &'static str) -> Result<Self, DiskError> {
-        let mut drives =
-            Self { hv, who, looks: kind == Kind::Careful, link: None, units: heapless::Vec::new(), own: [0; 5] };
+    pub fn open(hv: Bare, kind: Kind, who: &'static str, record: Option<Record>) -> Result<Self, DiskError> {
+        let looks = matches!(kind, Kind::Careful | Kind::Publishing);
+        let (units, own) = (heapless::Vec::new(), [0; 5]);
+        let mut drives = Self { hv, who, looks, link: None, units, own, record, generation: None };
         let connection = hv.take(|| Partition::claim(&hv).map(|partition| Connection::new(&hv, partition)))?;
         drives.connect(connection)?;
         if let Some(Link { connection, controller }) = &mut drives.link {
@@ -49,10 +58,44 @@ impl Drives {
     }
 
     fn connect(&mut self, mut connection: Connection<Bare>) -> Result<(), Error> {
+        if let Some(record) = self.record {
+            record.ends();
+        }
         let controller = self.hv.take(|| connection.with_synic(open_controller))?;
-        self.link = Some(Link { connection, controller });
         self.own = self.hv.owner_msrs();
+        if let Some(record) = self.record {
+            let standing = Standing {
+                version: connection.version().map_or(0, |version| version.0),
+                message_connection: self.hv.posted_to(),
+                vp: self.hv.read_msr(HV_X64_MSR_VP_INDEX) as u32,
+                simp: self.own[SIMP],
+                hypercall: self.own[HYPERCALL],
+            };
+            let own = connection.offers().controllers().next().map_or(Guid([0; 16]), |offer| offer.instance);
+            record.stands(&standing, connection.offers().there(), &own);
+            self.generation = record.generation();
+        }
+        self.link = Some(Link { connection, controller });
         Ok(())
+    }
+
+    /// VMBus is somebody else's now, as far as this BIOS can tell.
+    fn is_lost(&self) -> bool {
+        self.hv.owner_msrs()[SIMP] != self.own[SIMP]
+            || self.record.is_some_and(|record| record.generation() != self.generation)
+    }
+
+    /// A publishing BIOS takes what an attached party has put by.
+    fn drain(&self) {
+        if let Some(record) = self.record
+            && record.lock()
+        {
+            let count = record.drain();
+            record.unlock();
+            if count > 0 {
+                say(self.who, format_args!("{count} messages were put by"));
+            }
+        }
     }
 
     /// The registers that name an owner are as this BIOS left them.
@@ -80,7 +123,8 @@ impl Drives {
         request: impl FnOnce(&mut Connection<Bare>, &mut Controller<Bare>, &Unit) -> Result<T, DiskError>,
     ) -> Result<T, DiskError> {
         let unit = *self.units.get(number).ok_or(DiskError::NotThere)?;
-        if self.looks && self.hv.owner_msrs()[SIMP] != self.own[SIMP] {
+        self.drain();
+        if self.looks && self.is_lost() {
             say(self.who, format_args!("somebody took VMBus; connecting again"));
             if let Some(Link { mut connection, controller }) = self.link.take() {
                 connection.mark_lost();

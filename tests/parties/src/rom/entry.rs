@@ -80,6 +80,7 @@ mod raw {
         // asm/low.s: offsets in the segment below 1 MiB
         pub static low_options: u8;
         pub static low_old_vectors: u8;
+        pub static low_record: u8;
         pub static int13_entry: u8;
         pub static timer_entry: u8;
         pub static sint_entry: u8;
@@ -134,6 +135,16 @@ impl Call {
         memory::write_u16(self.frame + register as u32, value);
     }
 
+    /// Linear address of the room for a record.
+    pub fn record_area(&self) -> u32 {
+        self.low_base() + (&raw const raw::low_record).addr() as u32
+    }
+
+    /// Linear address of the segment below 1 MiB.
+    fn low_base(&self) -> u32 {
+        self.options - (&raw const raw::low_options).addr() as u32
+    }
+
     /// Puts the entry of a function in an interrupt vector, and remembers what was there.
     pub fn hook(&self, vector: u8, function: Function) {
         let entry = match function {
@@ -142,7 +153,7 @@ impl Call {
             Function::Question => &raw const raw::question_entry,
             Function::Disk | Function::Init => &raw const raw::int13_entry,
         };
-        let base = self.options - (&raw const raw::low_options).addr() as u32;
+        let base = self.low_base();
         let slot = u32::from(vector) * 4;
         let old = base + (&raw const raw::low_old_vectors).addr() as u32 + 4 * function as u32;
         memory::copy_within(slot, old, 4);

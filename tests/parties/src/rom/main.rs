@@ -10,6 +10,7 @@ mod bios;
 mod drives;
 mod entry;
 mod interrupts;
+mod record;
 mod timer;
 
 use hvpxe::mem::single::Single;

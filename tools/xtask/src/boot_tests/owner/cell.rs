@@ -15,11 +15,13 @@ pub enum Party {
     Careful,
     /// A BIOS with an interrupt handler for SINT2.
     Interrupts,
+    /// A careful BIOS that publishes a `$VMBS` record.
+    Publishing,
 }
 
 impl Party {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Nobody, Self::Naive, Self::Careful, Self::Interrupts];
+    pub const ALL: [Self; 5] = [Self::Nobody, Self::Naive, Self::Careful, Self::Interrupts, Self::Publishing];
 
     /// Its option ROM's kind; `None` without one.
     pub const fn kind(self) -> Option<Kind> {
@@ -28,6 +30,7 @@ impl Party {
             Self::Naive => Some(Kind::Naive),
             Self::Careful => Some(Kind::Careful),
             Self::Interrupts => Some(Kind::Interrupts),
+            Self::Publishing => Some(Kind::Publishing),
         }
     }
 }

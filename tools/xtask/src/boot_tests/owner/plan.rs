@@ -30,6 +30,7 @@ pub fn worthwhile() -> Vec<Cell> {
                 (Party::Naive, Way::TheftBetween),
                 (Party::Careful, Way::Localboot),
                 (Party::Interrupts, Way::Network),
+                (Party::Publishing, Way::Network),
             ],
         };
         cells.extend(others.iter().map(|&(party, way)| Cell { party, way, host }));

@@ -59,7 +59,7 @@ fn thief(cell: &Cell) -> Option<Thief> {
 /// What must be on the console for the way to be the way.
 fn proof(cell: &Cell) -> &'static str {
     match (cell.way, cell.party) {
-        (Way::Declines, Party::Naive | Party::Careful | Party::Interrupts) => "uses VMBus, and was left alone",
+        (Way::Declines, party) if party != Party::Nobody => "uses VMBus, and was left alone",
         (Way::Fails | Way::Declines, _) => "PXE-E3B",
         (Way::Localboot | Way::Chain, _) => "PXELINUX",
         _ => "thief: start",
