@@ -116,7 +116,8 @@ fn for_bios(workspace: &Workspace, package: &str, bin: &str, feature: &str) -> R
     command.args(["--profile", PROFILE]);
     command.arg("--target").arg(workspace.root.join(TARGET).with_extension("json"));
     command.arg("--target-dir").arg(&target_dir);
-    command.args(["-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
+    command
+        .args(["-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem,optimize_for_size"]);
     command.arg("-Zjson-target-spec");
     // These options are unstable in name only: the compiler is pinned.
     command.env("RUSTC_BOOTSTRAP", "1");
