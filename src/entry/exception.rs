@@ -54,7 +54,8 @@ extern "C" fn core_exception(frame: *const Frame) -> u64 {
         "the core died: exception {} (error code {:#x}) at {:#x}, stack {:#x}",
         frame.vector, frame.error_code, frame.rip, frame.rsp
     ));
-    log::line(format_args!("registers rax.. {:x?}", &frame.registers[..7]));
+    let [rax, rbx, rcx, rdx, rsi, rdi, rbp, ..] = frame.registers;
+    log::line(format_args!("rax {rax:x} rbx {rbx:x} rcx {rcx:x} rdx {rdx:x} rsi {rsi:x} rdi {rdi:x} rbp {rbp:x}"));
     let keep = u16::from(hooks::installed());
     Resident::update(|exchange| {
         exchange.result = resident::RESULT_FAILED;

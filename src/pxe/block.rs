@@ -49,14 +49,24 @@ impl<M: PhysMem> Block<M> {
     /// Copies a part of the block, `offset` bytes from its start.
     pub(super) fn read_at<T: FromBytes + IntoBytes>(&self, offset: usize) -> Answer<T> {
         let mut value = T::new_zeroed();
-        self.mem.read(self.part(offset, size_of::<T>())?, value.as_mut_bytes())?;
+        self.read_bytes(offset, value.as_mut_bytes())?;
         Ok(value)
+    }
+
+    /// The same for any type: one copy of the code for all.
+    #[inline(never)]
+    fn read_bytes(&self, offset: usize, into: &mut [u8]) -> Answer {
+        Ok(self.mem.read(self.part(offset, into.len())?, into)?)
     }
 
     /// Writes a part of the block, `offset` bytes from its start.
     pub(super) fn write<T: IntoBytes + Immutable + ?Sized>(&self, offset: usize, value: &T) -> Answer {
-        let bytes = value.as_bytes();
-        Ok(self.mem.write(self.part(offset, bytes.len())?, bytes)?)
+        self.write_bytes(offset, value.as_bytes())
+    }
+
+    #[inline(never)]
+    fn write_bytes(&self, offset: usize, from: &[u8]) -> Answer {
+        Ok(self.mem.write(self.part(offset, from.len())?, from)?)
     }
 
     /// Where a part of the block lies.
