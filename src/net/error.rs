@@ -5,10 +5,8 @@ use crate::error::Error;
 /// Why an exchange failed. [`crate::pxe`] maps each to a PXE status and a PXE-Exx text, in one exhaustive match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetError {
-    /// The card or the machine failed, or the caller's memory could not be written.
+    /// The card or the machine failed, the caller's memory could not be written, or the user gave up.
     Core(Error),
-    /// The user pressed the key that ends the network boot.
-    Cancelled,
     /// The stack has no address yet, or was never started.
     NotConfigured,
     /// The payload is too long, or the destination can't be sent to.
@@ -43,8 +41,10 @@ pub enum NetError {
     TftpFileNotFound,
     /// TFTP error 2 (PXE-E3C).
     TftpAccessViolation,
-    /// Any other TFTP error, with its code (PXE-E36).
-    TftpRefused(u16),
+    /// TFTP error 8: the options are the trouble (PXE-E36).
+    TftpOptionsRefused,
+    /// Any other TFTP error (PXE-E36).
+    TftpRefused,
     /// The file is larger than the room for it (PXE-E3A, PXE-E79).
     TftpTooBig,
     /// The server does not tell file sizes (PXENV_STATUS_TFTP_NO_FILESIZE).
@@ -72,14 +72,11 @@ pub enum NetError {
     /// Status 401 or 403.
     HttpForbidden,
     /// Any other status, or too many redirections in a row.
-    HttpStatus(u16),
+    HttpStatus,
 }
 
 impl From<Error> for NetError {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Cancelled => Self::Cancelled,
-            other => Self::Core(other),
-        }
+        Self::Core(error)
     }
 }

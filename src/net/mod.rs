@@ -27,6 +27,7 @@ use core::net::Ipv4Addr;
 
 pub use error::NetError;
 
+use crate::error::Error;
 use crate::machine::{Key, Machine};
 use crate::nic::Nic;
 use crate::time::Ticks100ns;
@@ -60,7 +61,7 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     ///
     /// # Errors
     /// [`NetError::ArpTimeout`] after [`stack::ARP_TRIES`]; [`NetError::NoRoute`]; [`NetError::InvalidDatagram`] when
-    /// the payload is over [`udp::MAX_PAYLOAD`] or the destination is 0.0.0.0; [`NetError::Cancelled`]; the card's
+    /// the payload is over [`udp::MAX_PAYLOAD`] or the destination is 0.0.0.0; [`Error::Cancelled`]; the card's
     /// errors.
     pub fn send(&mut self, route: &udp::Route, payload: &[u8]) -> Result<(), NetError> {
         self.stack.prepare(route, payload)?;
@@ -92,7 +93,7 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     /// ends however many datagrams come in.
     ///
     /// # Errors
-    /// [`NetError::Cancelled`]; the card's errors.
+    /// [`Error::Cancelled`]; the card's errors.
     pub fn wait(&mut self, filter: &Filter, deadline: Ticks100ns) -> Result<Option<Datagram<'_>>, NetError> {
         Ok(self.wait_slot(filter, deadline)?.map(|slot| self.stack.datagram(slot)))
     }
@@ -114,10 +115,10 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     /// Lets the BIOS live between two looks at the wire; notices the key that gives up.
     ///
     /// # Errors
-    /// [`NetError::Cancelled`].
+    /// [`Error::Cancelled`].
     pub(crate) fn idle(&self) -> Result<(), NetError> {
         self.machine.idle();
-        if self.watch_keys && self.machine.key() == Some(Key::Cancel) { Err(NetError::Cancelled) } else { Ok(()) }
+        if self.watch_keys && self.machine.key() == Some(Key::Cancel) { Err(Error::Cancelled.into()) } else { Ok(()) }
     }
 
     /// A port for one conversation, from the dynamic range (RFC 6335: 49152-65535).

@@ -39,7 +39,7 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     ///
     /// # Errors
     /// [`NetError::HttpRefused`]; [`NetError::HttpConnectTimeout`]; [`NetError::NoRoute`];
-    /// [`NetError::InvalidDatagram`] for an address that no host has; [`NetError::Cancelled`]; the card's errors.
+    /// [`NetError::InvalidDatagram`] for an address that no host has; [`Error::Cancelled`]; the card's errors.
     pub(super) fn connect(&mut self, stream: usize, to: (Ipv4Addr, u16)) -> Result<(), NetError> {
         self.disconnect(stream);
         self.stack.check_route(to.0, None)?;

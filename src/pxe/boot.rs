@@ -115,11 +115,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
 
     /// Says why there is no boot program.
     fn explain(&self, error: BootError) {
-        let (what, advice) = error.text();
-        print(&self.machine, format_args!("PXE-E{:02X}: {what}\n", error.code()));
-        if !advice.is_empty() {
-            print(&self.machine, format_args!("         {advice}\n"));
-        }
+        print(&self.machine, format_args!("PXE-E{:02X}: {}\n", error.code(), error.text()));
     }
 
     /// Everything up to the boot program in memory.

@@ -28,7 +28,6 @@ impl From<NetError> for PxenvStatus {
     fn from(error: NetError) -> Self {
         match error {
             NetError::Core(error) => error.into(),
-            NetError::Cancelled => Self::BINL_CANCELED_BY_KEYSTROKE,
             NetError::NotConfigured => Self::UNDI_INVALID_STATE,
             NetError::InvalidDatagram => Self::UNDI_INVALID_PARAMETER,
             NetError::NoRoute | NetError::ArpTimeout => Self::ARP_TIMEOUT,
@@ -44,7 +43,7 @@ impl From<NetError> for PxenvStatus {
             NetError::TftpReadTimeout => Self::TFTP_READ_TIMEOUT,
             NetError::TftpFileNotFound => Self::TFTP_FILE_NOT_FOUND,
             NetError::TftpAccessViolation => Self::TFTP_ACCESS_VIOLATION,
-            NetError::TftpRefused(_) => Self::TFTP_ERROR_OPCODE,
+            NetError::TftpOptionsRefused | NetError::TftpRefused => Self::TFTP_ERROR_OPCODE,
             NetError::TftpTooBig => Self::TFTP_TOO_MANY_PACKAGES,
             NetError::TftpNoSize => Self::TFTP_NO_FILESIZE,
             NetError::TftpClosed => Self::TFTP_CLOSED,
@@ -56,7 +55,7 @@ impl From<NetError> for PxenvStatus {
             NetError::HttpBroken => Self::TFTP_CANNOT_READ_FROM_CONNECTION,
             NetError::HttpNotFound => Self::TFTP_FILE_NOT_FOUND,
             NetError::HttpForbidden => Self::TFTP_ACCESS_VIOLATION,
-            NetError::HttpStatus(_) => Self::TFTP_ERROR_OPCODE,
+            NetError::HttpStatus => Self::TFTP_ERROR_OPCODE,
         }
     }
 }

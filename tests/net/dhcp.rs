@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use hvpxe::error::Error;
 use hvpxe::machine::Key;
 use hvpxe::net::NetError;
 use hvpxe::net::dhcp::{self, BootInfo, Event, Outcome, PACKET_LEN, Packet};
@@ -284,7 +285,7 @@ fn keys_move_through_the_menu() {
     assert_eq!(menu(&prompt, &keys).result, Ok(Outcome::LocalBoot));
     let for_ever = [&SERVERS[..], &[("menu.prompt", "255 Choose")]].concat();
     assert_eq!(menu(&for_ever, &[(400_000, Key::Enter)]).file(), Ok((PROXY, "first.0")));
-    assert_eq!(menu(&for_ever, &[(3_000, Key::Cancel)]).result, Err(NetError::Cancelled));
+    assert_eq!(menu(&for_ever, &[(3_000, Key::Cancel)]).result, Err(NetError::Core(Error::Cancelled)));
 }
 
 #[test]
@@ -329,7 +330,7 @@ fn the_cancel_key_ends_every_wait() {
         let lan = Lan::new(switches);
         lan.0.borrow_mut().keys.push_back((Duration::from_millis(3500), Key::Cancel));
         let found = search_on(lan);
-        assert_eq!(found.result, Err(NetError::Cancelled), "{switches:?}");
+        assert_eq!(found.result, Err(NetError::Core(Error::Cancelled)), "{switches:?}");
         assert!(found.lan.elapsed() < Duration::from_millis(3700));
     }
 }

@@ -4,6 +4,7 @@
 
 use heapless::String;
 
+use crate::error::Error;
 use crate::machine::{Key, Machine};
 use crate::net::{Net, NetError, SECOND};
 use crate::nic::Nic;
@@ -89,7 +90,7 @@ fn key<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, deadline: Option<Ticks100ns>
         let now = net.machine.now();
         net.stack.poll(net.nic, now)?;
         match net.machine.key() {
-            Some(Key::Cancel) => return Err(NetError::Cancelled),
+            Some(Key::Cancel) => return Err(Error::Cancelled.into()),
             None if deadline.is_some_and(|deadline| now >= deadline) => return Ok(None),
             None => net.machine.idle(),
             key => return Ok(key),

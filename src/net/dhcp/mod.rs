@@ -154,7 +154,7 @@ pub enum Event<'a> {
 /// # Errors
 /// [`NetError::NoOffer`], [`ProxyOnly`](NetError::ProxyOnly), [`LeaseRefused`](NetError::LeaseRefused),
 /// [`NoBootFile`](NetError::NoBootFile), [`ProxyTimeout`](NetError::ProxyTimeout), the menu's and discovery's errors,
-/// [`Cancelled`](NetError::Cancelled), and the card's.
+/// [`Cancelled`](crate::error::Error::Cancelled), and the card's.
 pub fn run<N: Nic, M: Machine>(
     net: &mut Net<'_, N, M>,
     info: &mut BootInfo,

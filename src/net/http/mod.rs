@@ -55,7 +55,7 @@ impl Download {
     ///
     /// # Errors
     /// Those of [`dns::resolve`] and of connecting, the server's refusal by its status, [`NetError::HttpBroken`],
-    /// [`NetError::HttpReadTimeout`], [`NetError::BadUrl`], [`NetError::Cancelled`], the card's errors.
+    /// [`NetError::HttpReadTimeout`], [`NetError::BadUrl`], [`Error::Cancelled`](crate::error::Error), the card's errors.
     pub fn open<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, stream: usize, url: &[u8]) -> Result<Self, NetError> {
         Self::follow(net, stream, url).inspect_err(|_| net.disconnect(stream))
     }
@@ -143,7 +143,7 @@ impl Download {
                 }
                 404 | 410 => return Err(NetError::HttpNotFound),
                 401 | 403 => return Err(NetError::HttpForbidden),
-                status => return Err(NetError::HttpStatus(status)),
+                _ => return Err(NetError::HttpStatus),
             }
         }
     }

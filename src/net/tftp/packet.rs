@@ -114,7 +114,8 @@ pub(super) fn refusal(code: u16) -> NetError {
     match code {
         1 => NetError::TftpFileNotFound,
         2 => NetError::TftpAccessViolation,
-        other => NetError::TftpRefused(other),
+        ERROR_OPTION => NetError::TftpOptionsRefused,
+        _ => NetError::TftpRefused,
     }
 }
 

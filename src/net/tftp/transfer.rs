@@ -187,7 +187,7 @@ impl Open {
             return Err(NetError::TftpInvalidRequest);
         }
         match Self::ask_once(net, &request, true) {
-            Err(NetError::TftpRefused(ERROR_OPTION)) => Self::ask_once(net, &request, false),
+            Err(NetError::TftpOptionsRefused) => Self::ask_once(net, &request, false),
             other => other,
         }
     }
@@ -225,7 +225,7 @@ impl Open {
                         }
                         _ => {
                             open.say_error(net, from, ERROR_OPTION);
-                            return Err(NetError::TftpRefused(ERROR_OPTION));
+                            return Err(NetError::TftpOptionsRefused);
                         }
                     },
                     Packet::Data { number: 1, .. } if request.block_size >= open.granted.block_size => {
