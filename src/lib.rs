@@ -18,6 +18,7 @@ pub mod owner;
 pub mod pxe;
 pub mod settings;
 pub mod storvsc;
+pub mod text;
 pub mod time;
 pub mod vmbus;
 pub mod wire;

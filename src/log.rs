@@ -5,39 +5,39 @@
 
 use core::fmt::{self, Write};
 
-use heapless::String;
-
 use crate::arch::{debug_port, serial};
 
-/// Longest line in bytes, without its end (policy); the rest of a longer line is cut.
+/// Longest line in bytes, without its end (policy).
 pub const MAX_LINE: usize = 160;
 
-/// A buffer that keeps what fits and forgets the rest.
-struct Line(String<MAX_LINE>);
+/// What is left of a line, in bytes; the rest of a longer one is cut.
+struct Line {
+    room: usize,
+}
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.0.push(character).is_err() {
-                break;
-            }
-        }
+        let bytes = &text.as_bytes()[..text.len().min(self.room)];
+        self.room -= bytes.len();
+        write(bytes);
         Ok(())
     }
 }
 
 /// Writes one line, `hvpxe: ` before it: `log::line(format_args!("vmbus: version {version}"))`.
 pub fn line(arguments: fmt::Arguments<'_>) {
-    let mut line = Line(String::new());
-    // A cut line is still worth having.
-    let _ = line.write_fmt(arguments);
     text("hvpxe: ");
-    text(&line.0);
+    // A cut line is still worth having.
+    let _ = Line { room: MAX_LINE }.write_fmt(arguments);
     text("\n");
 }
 
 /// Writes text as it is: what is on the screen is in the log, too.
 pub fn text(text: &str) {
-    debug_port::write(text.as_bytes());
-    serial::write(text.as_bytes());
+    write(text.as_bytes());
+}
+
+fn write(bytes: &[u8]) {
+    debug_port::write(bytes);
+    serial::write(bytes);
 }

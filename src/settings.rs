@@ -3,6 +3,7 @@
 //! more, which matter before the core runs.
 
 use crate::log;
+use crate::text::{Printable, decimal};
 
 /// Length of the table in bytes.
 pub const SIZE: usize = 16;
@@ -53,7 +54,7 @@ pub fn change(table: &mut Table, text: &[u8]) {
                     table[setting as usize + 1] = high;
                 }
             }
-            None => log::line(format_args!("settings: `{}` is none", word.escape_ascii())),
+            None => log::line(format_args!("settings: `{}` is none", Printable(word))),
         }
     }
 }
@@ -64,7 +65,7 @@ fn assignment(word: &[u8]) -> Option<(Setting, u16)> {
             (b"off", 1) => 0,
             (b"on", 1) => 1,
             (_, 1) => return None,
-            (digits, _) => core::str::from_utf8(digits).ok()?.parse().ok()?,
+            (digits, _) => decimal(digits).and_then(|value| u16::try_from(value).ok())?,
         };
         (value <= max).then_some((setting, value))
     })

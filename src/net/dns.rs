@@ -9,6 +9,7 @@ use heapless::Vec;
 
 use crate::machine::Machine;
 use crate::nic::Nic;
+use crate::text;
 
 use super::udp::{Filter, Route};
 use super::{Net, NetError, SECOND};
@@ -34,7 +35,7 @@ type WireName = Vec<u8, MAX_NAME>;
 /// [`NetError::BadUrl`] when it can be neither; [`NetError::NameNotFound`]; [`NetError::NameTimeout`] when there is no
 /// name server that answers; what sending can fail with.
 pub fn resolve<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, host: &[u8]) -> Result<Ipv4Addr, NetError> {
-    if let Some(address) = core::str::from_utf8(host).ok().and_then(|host| host.parse().ok()) {
+    if let Some(address) = text::address(host) {
         return Ok(address);
     }
     let name = wire_name(host).ok_or(NetError::BadUrl)?;

@@ -128,17 +128,6 @@ impl<N: Nic, M: Machine> Net<'_, N, M> {
     }
 }
 
-/// A decimal number of digits only: `+1` is none.
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 10)?;
-        number.checked_mul(10)?.checked_add(digit.into())
-    })
-}
-
 /// The netmask that an address implies when no option says otherwise (RFC 791, classes A to C).
 #[must_use]
 pub fn classful_mask(address: Ipv4Addr) -> Ipv4Addr {

@@ -2,7 +2,8 @@
 
 use heapless::Vec;
 
-use super::{NetError, decimal};
+use super::NetError;
+use crate::text::decimal;
 
 /// Longest URL in bytes (policy: twice what a DHCP option holds).
 pub const MAX_URL: usize = 512;

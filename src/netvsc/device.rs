@@ -12,6 +12,7 @@ use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::{PAGE_SIZE, SharedMem};
 use crate::nic::{MAX_FRAME_LEN, MacAddress, NicStatistics, PacketFilter};
+use crate::text::Plain;
 use crate::vmbus::{Channel, Connection, Gpadl};
 use crate::wire::rndis::{self, OFFSET_BASE, PACKET_HEADER_LEN, VlanTag, oid};
 use crate::wire::{nvsp, ring};
@@ -88,7 +89,7 @@ impl<H: Hypervisor> Device<H> {
             "netvsc: NVSP {}.{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}, MTU {payload}, link {}",
             version >> 16,
             version & 0xffff,
-            if self.link_up { "up" } else { "down" },
+            Plain(if self.link_up { "up" } else { "down" }),
         ));
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::device::Device;
 use crate::error::Error;
 use crate::hv::Hypervisor;
 use crate::mem::SharedMem;
+use crate::text::Plain;
 use crate::vmbus::Connection;
 use crate::wire::nvsp::{MESSAGE_LEN, MESSAGE_LEN_V6_1};
 use crate::wire::rndis::{self, Completion, IndicateStatus, message_type};
@@ -101,7 +102,7 @@ impl<H: Hypervisor> Device<H> {
     pub(super) fn note_link(&mut self, up: bool) {
         if self.link_up != up {
             self.link_up = up;
-            crate::log::line(format_args!("netvsc: link {}", if up { "up" } else { "down" }));
+            crate::log::line(format_args!("netvsc: link {}", Plain(if up { "up" } else { "down" })));
         }
     }
 }

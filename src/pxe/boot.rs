@@ -16,6 +16,7 @@ use crate::net::file::download;
 use crate::net::tftp::download_file as download;
 use crate::net::{Net, dhcp};
 use crate::nic::Nic;
+use crate::text::{Dotted, Plain, Printable};
 use crate::wire::pxe::{BangPxe, PxenvPlus, PxenvStatus};
 
 /// How long the card may take to report a link (policy; a virtual switch's port is up at once, unless its host has just
@@ -37,15 +38,15 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         match self.ask_user().and_then(|()| self.load()) {
             Ok(dhcp::Outcome::File) => {
                 self.publish();
-                note(&self.machine, format_args!("Starting the boot program.\n"));
+                self.machine.note("Starting the boot program.\n");
                 return BootOutcome::StartNbp;
             }
-            Ok(dhcp::Outcome::LocalBoot) => note(&self.machine, format_args!("Local boot chosen.\n")),
+            Ok(dhcp::Outcome::LocalBoot) => self.machine.note("Local boot chosen.\n"),
             Err(error) => self.explain(error),
         }
         // Whatever the host didn't confirm stays reserved, and nothing was hooked yet.
         let _ = self.undi_cleanup();
-        note(&self.machine, format_args!("PXE-M0F: Leaving the network boot.\n"));
+        self.machine.note("PXE-M0F: Leaving the network boot.\n");
         BootOutcome::ReturnToBios
     }
 
@@ -90,20 +91,23 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
                 _ => self.machine.idle(),
             }
         };
-        print(&self.machine, format_args!("\n"));
+        self.machine.print("\n");
         answer
     }
 
     fn show_banner(&self) {
-        let version = env!("CARGO_PKG_VERSION");
-        note(&self.machine, format_args!("\nhvpxe {version} - network boot for Hyper-V. Esc cancels.\n"));
+        self.machine.note(concat!(
+            "\nhvpxe ",
+            env!("CARGO_PKG_VERSION"),
+            " - network boot for Hyper-V. Esc cancels.\n"
+        ));
     }
 
     /// Called when the boot program has returned, with its AX (PXE 2.1: a status that says what to keep).
     pub fn nbp_returned(&mut self, ax: u16) -> Residency {
         match PxenvStatus(ax) {
             PxenvStatus::KEEP_UNDI | PxenvStatus::KEEP_ALL => return Residency::Keep,
-            PxenvStatus::SUCCESS => note(&self.machine, format_args!("\nThe boot program has returned.\n")),
+            PxenvStatus::SUCCESS => self.machine.note("\nThe boot program has returned.\n"),
             PxenvStatus(code) => print(&self.machine, format_args!("\nThe boot program failed: {code:#06x}.\n")),
         }
         // The program may have done it already.
@@ -115,7 +119,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
 
     /// Says why there is no boot program.
     fn explain(&self, error: BootError) {
-        print(&self.machine, format_args!("PXE-E{:02X}: {}\n", error.code(), error.text()));
+        print(&self.machine, format_args!("PXE-E{:02X}: {}\n", error.code(), Plain(error.text())));
     }
 
     /// Everything up to the boot program in memory.
@@ -154,7 +158,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             }
             self.machine.idle();
         }
-        note(&self.machine, format_args!("Link    up\n"));
+        self.machine.note("Link    up\n");
         self.open_for_base_code()?;
         let now = self.machine.now();
         Ok(self.state.stack.start(&mut self.nic, mac, now, self.machine.random())?)
@@ -164,14 +168,14 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn fetch(&mut self) -> Result<(), BootError> {
         let room = self.nbp_room();
         let State { stack, info, .. } = &mut *self.state;
-        note(&self.machine, format_args!("Server  {}\nFile    {}\n", info.next_server, info.file));
+        note(&self.machine, format_args!("Server  {}\nFile    {}\n", Dotted(info.next_server), Printable(&info.file)));
         let mem = self.mem.clone();
         let mut progress = Progress::new(&self.machine);
         let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: true };
         let len = download(
             &mut net,
             info.next_server,
-            info.file.as_bytes(),
+            &info.file,
             u64::from(room),
             &mut |offset, bytes| write_piece(&mem, NBP_BASE, offset, bytes),
             &mut |done, total| progress.update(done, total),

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use crate::machine::Machine;
 use crate::net::dhcp::Event;
+use crate::text::{Dotted, Plain};
 use crate::time::Ticks100ns;
 
 /// How often the progress line is drawn (policy: a screen in text mode costs exits).
@@ -47,8 +48,10 @@ pub(super) struct Mac(pub(super) crate::nic::MacAddress);
 impl fmt::Display for Mac {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.iter().enumerate() {
-            let colon = if index == 0 { "" } else { ":" };
-            write!(formatter, "{colon}{byte:02x}")?;
+            if index > 0 {
+                formatter.write_str(":")?;
+            }
+            write!(formatter, "{byte:02x}")?;
         }
         Ok(())
     }
@@ -56,32 +59,34 @@ impl fmt::Display for Mac {
 
 /// Shows what DHCP does.
 pub(super) fn show_event(machine: &impl Machine, event: Event<'_>) {
-    let arguments = match event {
-        Event::Discovering(1) => return note(machine, format_args!("DHCP    looking for servers\n")),
+    let (what, server) = match event {
+        Event::Discovering(1) => return machine.note("DHCP    looking for servers\n"),
         Event::Discovering(attempt) => return note(machine, format_args!("        no answer, try {attempt}\n")),
-        Event::Offer { server, address } => return note(machine, format_args!("        {server} offers {address}\n")),
+        Event::Offer { server, address } => {
+            return note(machine, format_args!("        {} offers {}\n", Dotted(server), Dotted(address)));
+        }
         Event::ProxyOffer(server) => ("        proxyDHCP at", server),
         Event::Requesting(server) => ("        asking", server),
         Event::Refused(server) => ("        refused by", server),
         Event::AskingProxy(server) => ("        asking proxyDHCP at", server),
         Event::FindingBootServer { kind, address } => {
-            return note(machine, format_args!("        looking for boot server type {kind} at {address}\n"));
+            return note(machine, format_args!("        looking for boot server type {kind} at {}\n", Dotted(address)));
         }
         Event::Leased(lease) => {
-            note(machine, format_args!("Lease   {}, mask {}", lease.address, lease.mask));
+            note(machine, format_args!("Lease   {}, mask {}", Dotted(lease.address), Dotted(lease.mask)));
             if let Some(gateway) = lease.gateway {
-                note(machine, format_args!(", gateway {gateway}"));
+                note(machine, format_args!(", gateway {}", Dotted(gateway)));
             }
             return machine.note("\n");
         }
         Event::Prompt(text) => return print(machine, format_args!("\n{text}\n")),
         Event::Menu => return machine.print("\n"),
         Event::MenuItem { text, selected } => {
-            let mark = if selected { '>' } else { ' ' };
-            return print(machine, format_args!(" {mark} {text}\n"));
+            let mark = if selected { " > " } else { "   " };
+            return print(machine, format_args!("{}{text}\n", Plain(mark)));
         }
     };
-    note(machine, format_args!("{} {}\n", arguments.0, arguments.1));
+    note(machine, format_args!("{} {}\n", Plain(what), Dotted(server)));
 }
 
 /// The line that shows how far a download is.

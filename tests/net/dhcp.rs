@@ -27,7 +27,7 @@ impl Found {
     /// Server and file, if the search found one.
     fn file(&self) -> Result<(Ipv4Addr, &str), NetError> {
         assert_eq!(self.result?, Outcome::File);
-        Ok((self.info.next_server, self.info.file.as_str()))
+        Ok((self.info.next_server, str::from_utf8(&self.info.file).unwrap()))
     }
 
     fn seconds(&self) -> u64 {
@@ -130,7 +130,7 @@ fn the_cached_packets_are_what_clients_expect() {
 #[test]
 fn a_file_in_option_67_reaches_the_field_of_the_reply() {
     let Found { info, .. } = search(&[NBP, ("file-by-option", "yes"), ("next-server", "none")]);
-    assert_eq!((info.next_server, info.file.as_str()), (SERVER, "pxelinux.0"));
+    assert_eq!((info.next_server, &info.file[..]), (SERVER, &b"pxelinux.0"[..]));
     assert_eq!(&info.reply[108..119], b"pxelinux.0\0");
 }
 

@@ -160,7 +160,7 @@ fn complete(info: &mut BootInfo) -> Result<(), NetError> {
     }
     // A URL may be longer than the field; who looks for it there finds it in option 67.
     if !own_file && info.file.len() <= FILE.len() {
-        info.reply[FILE][..info.file.len()].copy_from_slice(info.file.as_bytes());
+        info.reply[FILE][..info.file.len()].copy_from_slice(&info.file);
     }
     Ok(())
 }

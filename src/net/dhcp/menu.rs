@@ -2,12 +2,11 @@
 //!
 //! Source: PXE 2.1, "PXE boot menu" and "PXE menu prompt".
 
-use heapless::String;
-
 use crate::error::Error;
 use crate::machine::{Key, Machine};
 use crate::net::{Net, NetError, SECOND};
 use crate::nic::Nic;
+use crate::text::Printable;
 use crate::time::Ticks100ns;
 
 use super::Event;
@@ -46,7 +45,7 @@ pub(super) fn choose<N: Nic, M: Machine>(
         0 => first,
         FOR_EVER => select(net, vendor, observer)?,
         _ => {
-            observer(Event::Prompt(&printable(text)));
+            observer(Event::Prompt(shown(text)));
             let deadline = net.machine.now().plus_millis(u64::from(seconds) * SECOND);
             match key(net, Some(deadline))? {
                 Some(Key::F8) => select(net, vendor, observer)?,
@@ -73,7 +72,7 @@ fn select<N: Nic, M: Machine>(
             if selected {
                 chosen = kind;
             }
-            observer(Event::MenuItem { text: &printable(text), selected });
+            observer(Event::MenuItem { text: shown(text), selected });
         }
         match key(net, None)? {
             Some(Key::Up) => current = current.saturating_sub(1),
@@ -98,7 +97,7 @@ fn key<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, deadline: Option<Ticks100ns>
     }
 }
 
-/// A server's text without anything that could steer a terminal.
-fn printable(text: &[u8]) -> String<MAX_TEXT> {
-    text.iter().take(MAX_TEXT).map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' }).collect()
+/// A server's text, as much of it as is shown.
+fn shown(text: &[u8]) -> Printable<'_> {
+    Printable(&text[..text.len().min(MAX_TEXT)])
 }

@@ -4,12 +4,12 @@
 
 use core::net::Ipv4Addr;
 
-use heapless::String;
+use heapless::Vec;
 use smoltcp::wire::{DhcpOpCode, DhcpPacket, Ipv4Cidr};
 
 use crate::nic::MacAddress;
 
-use super::{MAX_FILE, PACKET_LEN, Packet};
+use super::{FileName, MAX_FILE, PACKET_LEN, Packet};
 
 /// First byte of the options.
 pub(super) const OPTIONS: usize = 240;
@@ -164,20 +164,19 @@ impl<'a> Message<'a> {
     }
 
     /// The boot file: the `file` field, or option 67 when the field is empty or holds options. `None` when neither
-    /// names one of at most [`MAX_FILE`] bytes that can be shown.
-    pub(super) fn boot_file(self) -> Option<String<MAX_FILE>> {
+    /// names one of at most [`MAX_FILE`] bytes without control characters.
+    pub(super) fn boot_file(self) -> Option<FileName> {
         let mut buffer = [0; MAX_FILE + 2];
         let field = if self.overload() & 1 == 0 { text(&self.0[FILE]) } else { &[] };
         let name = if field.is_empty() { text(self.option(code::BOOT_FILE, &mut buffer)?) } else { field };
-        let name = core::str::from_utf8(name).ok()?;
-        if name.is_empty() || name.chars().any(char::is_control) { None } else { String::try_from(name).ok() }
+        if name.is_empty() || name.iter().any(u8::is_ascii_control) { None } else { Vec::from_slice(name).ok() }
     }
 
     /// The server in option 66, when it is an address: names would need DNS.
     pub(super) fn tftp_server(self) -> Option<Ipv4Addr> {
         let mut buffer = [0; 16];
         let name = text(self.option(code::TFTP_SERVER, &mut buffer)?);
-        core::str::from_utf8(name).ok()?.parse().ok()
+        crate::text::address(name)
     }
 
     /// Option 52: bit 0 for options in `file`, bit 1 for options in `sname`.
@@ -262,7 +261,7 @@ mod tests {
         payload.extend([67, 1, b'f', 255]);
         let image = stored(&payload);
         assert_eq!(Options(&image[OPTIONS..]).filter(|&(code, value)| code == 224 && value == [0xaa; 200]).count(), 5);
-        assert_eq!(Message(&image).boot_file().unwrap(), "f", "a later, smaller one still fits");
+        assert_eq!(Message(&image).boot_file().unwrap(), b"f", "a later, smaller one still fits");
         // Exactly full: 1019 bytes of options and the end.
         let mut full = payload[..240].to_vec();
         for len in [255, 255, 255, 246] {
@@ -282,22 +281,22 @@ mod tests {
         bytes[108..115].copy_from_slice(&[67, 2, b'a', b'.', 255, 67, 9]);
         bytes[44..48].copy_from_slice(&[67, 1, b'0', 255]);
         let image = stored(&bytes);
-        assert_eq!(Message(&image).boot_file().unwrap(), "pxe/a.0");
+        assert_eq!(Message(&image).boot_file().unwrap(), b"pxe/a.0");
         assert_eq!(Message(&image).option(67, &mut [0; 3]), Some(&b"pxe"[..]), "as much as fits");
     }
 
     #[test]
-    fn a_file_name_is_taken_only_if_it_can_be_shown() {
+    fn a_file_name_with_control_characters_is_not_taken() {
         let file = |name: &[u8]| {
             let mut bytes = reply(&[255]);
             bytes[108..108 + name.len()].copy_from_slice(name);
             Message(&stored(&bytes)).boot_file()
         };
-        assert_eq!(file(b"boot\\x86\\wdsnbp.com").unwrap(), "boot\\x86\\wdsnbp.com");
-        assert_eq!(file(b"padded\xff\xff\xff").unwrap(), "padded");
+        assert_eq!(file(b"boot\\x86\\wdsnbp.com").unwrap(), b"boot\\x86\\wdsnbp.com");
+        assert_eq!(file(b"padded\xff\xff\xff").unwrap(), b"padded");
         assert_eq!(file(&[b'x'; 128]).unwrap().len(), 128, "the field may lack its NUL");
         assert_eq!(file(b"\x1b[2J"), None);
-        assert_eq!(file(b"\xc3"), None);
+        assert_eq!(file(b"caf\xe9").unwrap(), b"caf\xe9", "in whatever character set");
         assert_eq!(file(b""), None);
     }
 

@@ -12,10 +12,11 @@ mod vendor;
 
 use core::net::Ipv4Addr;
 
-use heapless::String;
+use heapless::Vec;
 
 use crate::machine::Machine;
 use crate::nic::Nic;
+use crate::text::Printable;
 
 use super::{Net, NetError};
 
@@ -26,6 +27,9 @@ pub const PACKET_LEN: usize = 1260;
 
 /// Longest boot file name in bytes (what one option holds; BOOTP's `file` field has 128).
 pub const MAX_FILE: usize = 255;
+
+/// The name of a boot file: not empty once it is known, and without control characters.
+pub type FileName = Vec<u8, MAX_FILE>;
 
 /// A BOOTP packet as PXE clients see it (`BOOTPLAYER`). Options are whole, and option 255 is always inside.
 pub type Packet = [u8; PACKET_LEN];
@@ -51,8 +55,8 @@ pub struct BootInfo {
     pub lease: Lease,
     /// The TFTP server.
     pub next_server: Ipv4Addr,
-    /// The boot file; printable.
-    pub file: String<MAX_FILE>,
+    /// The boot file.
+    pub file: FileName,
     /// Packet type 1: the DHCPDISCOVER that we sent.
     pub discover: Packet,
     /// Packet type 2: the DHCPACK.
@@ -70,7 +74,7 @@ impl BootInfo {
         Self {
             lease: Lease { address: NONE, mask: NONE, gateway: None, server: NONE, seconds: 0 },
             next_server: NONE,
-            file: String::new(),
+            file: FileName::new(),
             discover: [0; PACKET_LEN],
             ack: [0; PACKET_LEN],
             reply: [0; PACKET_LEN],
@@ -127,13 +131,13 @@ pub enum Event<'a> {
     /// This proxyDHCP server is asked on port 4011.
     AskingProxy(Ipv4Addr),
     /// The prompt of the boot menu: F8 opens the menu, any other key ends the wait.
-    Prompt(&'a str),
+    Prompt(Printable<'a>),
     /// The boot menu is drawn anew: items follow.
     Menu,
     /// One item of the menu.
     MenuItem {
         /// Its text.
-        text: &'a str,
+        text: Printable<'a>,
         /// Whether Enter takes this one.
         selected: bool,
     },

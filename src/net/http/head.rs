@@ -4,8 +4,9 @@
 
 use heapless::Vec;
 
+use crate::net::NetError;
 use crate::net::url::{MAX_URL, UrlText};
-use crate::net::{NetError, decimal};
+use crate::text::decimal;
 
 /// Longest line that is looked at whole, in bytes: a redirection to the longest URL.
 const MAX_LINE: usize = MAX_URL + "location: ".len();

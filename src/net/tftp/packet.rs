@@ -4,7 +4,8 @@ use core::fmt::Write;
 
 use heapless::Vec;
 
-use crate::net::{NetError, decimal};
+use crate::net::NetError;
+use crate::text::decimal;
 
 use super::{DEFAULT_BLOCK, Request};
 
@@ -76,10 +77,10 @@ fn within(number: Option<u64>, least: u16, most: u16) -> Option<u16> {
     u16::try_from(number?).ok().filter(|number| (least..=most).contains(number))
 }
 
-/// Builds a read request; `None` when the name doesn't fit or contains NUL.
+/// Builds a read request; `None` when the name doesn't fit or has control characters, NUL among them.
 pub(super) fn read_request(request: &Request<'_>, with_options: bool) -> Option<Vec<u8, MAX_REQUEST>> {
     let mut packet = Vec::new();
-    if request.file.is_empty() || request.file.contains(&0) {
+    if request.file.is_empty() || request.file.iter().any(u8::is_ascii_control) {
         return None;
     }
     packet.extend_from_slice(&[0, 1]).ok()?;

@@ -3,10 +3,10 @@
 use super::{SourceFile, code_lines};
 
 /// What anyone may use.
-const COMMON: [&str; 3] = ["error", "log", "time"];
+const COMMON: [&str; 4] = ["error", "log", "text", "time"];
 
 /// Each module of `src`, and what it may use besides itself and [`COMMON`]. STYLE, "Imports run one way".
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("arch", &[]),
     ("disk", &[]),
     ("error", &[]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("pxe", &["net", "nic", "machine", "mem", "wire"]),
     ("settings", &[]),
     ("storvsc", &["disk", "vmbus", "hv", "arch", "mem", "wire"]),
+    ("text", &[]),
     ("time", &[]),
     ("vmbus", &["hv", "arch", "mem", "wire"]),
 ];
