@@ -39,18 +39,21 @@ const MAX_FRAMES: usize = 64;
 type PacketBytes = [u8; MAX_FRAME_LEN];
 
 /// All state of the IPv4 host. Large: meant to live in a static place, hence the `const` constructor.
+///
+/// In this order, because what lies within 127 bytes takes shorter instructions to reach.
+#[repr(C)]
 pub struct Stack {
-    pub(super) interface: Option<Interface>,
     subnet: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
-    name_servers: Vec<Ipv4Addr, MAX_NAME_SERVERS>,
+    outgoing_gateway: Option<Ipv4Addr>,
+    outgoing_len: usize,
     pub(super) sockets: Option<Sockets>,
+    name_servers: Vec<Ipv4Addr, MAX_NAME_SERVERS>,
+    pub(super) interface: Option<Interface>,
     queue: Queue,
     pub(super) frames: FrameBuffers,
     packet: PacketBytes,
     outgoing: PacketBytes,
-    outgoing_len: usize,
-    outgoing_gateway: Option<Ipv4Addr>,
 }
 
 impl Stack {

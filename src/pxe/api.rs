@@ -15,15 +15,16 @@ use crate::nic::Nic;
 use crate::wire::pxe::*;
 
 /// What the services remember between calls. Large (tens of KiB): meant to be a `static`, hence the `const`
-/// constructor.
+/// constructor. In this order, because what lies within 127 bytes takes shorter instructions to reach.
+#[repr(C)]
 pub struct State {
-    pub(super) undi: Undi,
-    pub(super) stack: Stack,
-    pub(super) info: BootInfo,
     pub(super) renewal: Renewal,
+    pub(super) undi: Undi,
     pub(super) transfer: Transfer,
     /// What the resident block's own answers were made from; none before the API is there.
     pub(super) answers: Option<Situation>,
+    pub(super) info: BootInfo,
+    pub(super) stack: Stack,
     #[cfg(feature = "http")]
     pub(super) files: Files,
 }
