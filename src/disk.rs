@@ -86,3 +86,29 @@ pub trait Disks {
     /// [`DiskError`].
     fn reset(&mut self, number: usize) -> Result<(), DiskError>;
 }
+
+impl<D: Disks> Disks for &mut D {
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+
+    fn medium(&self, number: usize) -> Option<Medium> {
+        (**self).medium(number)
+    }
+
+    fn read(&mut self, number: usize, lba: u64, blocks: u32, to: &mut Sink<'_>) -> Result<(), DiskError> {
+        (**self).read(number, lba, blocks, to)
+    }
+
+    fn write(&mut self, number: usize, lba: u64, blocks: u32, from: &mut Source<'_>) -> Result<(), DiskError> {
+        (**self).write(number, lba, blocks, from)
+    }
+
+    fn flush(&mut self, number: usize) -> Result<(), DiskError> {
+        (**self).flush(number)
+    }
+
+    fn reset(&mut self, number: usize) -> Result<(), DiskError> {
+        (**self).reset(number)
+    }
+}

@@ -86,6 +86,13 @@ impl Hypervisor for Rom {
         }
     }
 
+    fn map(&self, gpa: Gpa) -> Option<PoolPages> {
+        let linear = memory::foreign_page(gpa)?;
+        // SAFETY: `foreign_page` has seen that the page is below 4 GiB, mapped one to one (asm/unpack.s), and neither in the
+        // core's block nor in the resident block, so that no Rust object and no page of the pool overlaps it.
+        Some(unsafe { PoolPages::new(core::ptr::with_exposed_provenance_mut(linear), 1, gpa) })
+    }
+
     fn now(&self) -> Ticks100ns {
         if HAS_REFERENCE_COUNTER.load(Ordering::Relaxed) {
             Ticks100ns(self.read_msr(HV_X64_MSR_TIME_REF_COUNT))

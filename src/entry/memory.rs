@@ -9,13 +9,15 @@ use heapless::Vec;
 use super::resident::{self, BiosRegisters, Resident};
 use super::{Rom, bios};
 use crate::error::Error;
-use crate::mem::PhysMem;
 use crate::mem::single::Single;
+use crate::mem::{Gpa, PAGE_SIZE, PhysMem};
 
 /// BDA, free base memory in KiB.
 const BDA_BASE_MEMORY: u32 = 0x413;
 /// End of the first megabyte: below it, upper memory blocks may be RAM that no memory map mentions.
 const FIRST_MEGABYTE: u64 = 0x10_0000;
+/// End of what is mapped one to one.
+const FOUR_GIB: u64 = 1 << 32;
 /// RAM regions that we remember (policy); a machine with more loses the use of the rest as a download target.
 const MAX_REGIONS: usize = 16;
 /// "SMAP", E820 type 1, and the size of an entry (ACPI, "System Address Map Interfaces").
@@ -81,7 +83,7 @@ pub fn learn_map() {
         let mut entry = [0; E820_ENTRY];
         copy_out(resident::linear(buffer), &mut entry);
         let quad = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| entry[at + i]));
-        let (start, end) = (quad(0).max(FIRST_MEGABYTE), quad(0).saturating_add(quad(8)).min(1 << 32));
+        let (start, end) = (quad(0).max(FIRST_MEGABYTE), quad(0).saturating_add(quad(8)).min(FOUR_GIB));
         if entry[16..] == E820_RAM.to_le_bytes() && start < end {
             // A full table costs the caller a download target, no more.
             let _ = regions.push(start..end);
@@ -125,6 +127,15 @@ fn copy_in(linear: u32, from: &[u8]) {
     unsafe {
         ptr::copy_nonoverlapping(from.as_ptr(), ptr::with_exposed_provenance_mut(linear as usize), from.len());
     }
+}
+
+/// Where the CPU finds a page that an MSR names, so that it is RAM, though perhaps of a firmware that hides it from memory
+/// maps; `None` when it is ours or lies beyond 4 GiB.
+pub fn foreign_page(gpa: Gpa) -> Option<usize> {
+    let range = gpa.0..gpa.0.checked_add(PAGE_SIZE as u64)?;
+    let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
+    let is_ours = overlaps(&range, &block()) || overlaps(&range, &resident);
+    (range.end <= FOUR_GIB && !is_ours).then_some(gpa.0 as usize)
 }
 
 /// Reads a doubleword of the interrupt table or the BIOS data area.

@@ -22,7 +22,7 @@ use crate::machine::Machine;
 use crate::mem::SegOff;
 use crate::mem::single::{Once, Single};
 use crate::net::sockets::{BUFFERS_LEN, SocketPlaces};
-use crate::owner::NetDevice;
+use crate::owner::{Arbiter, Platform};
 use crate::pxe::{Api, BootOutcome, Residency, State, Then};
 use crate::settings::Setting;
 
@@ -32,6 +32,8 @@ use resident::{Exchange, Function, Resident};
 #[derive(Clone, Copy, Debug)]
 pub struct Rom(());
 
+impl Platform for Rom {}
+
 /// What the PXE services remember between calls.
 static STATE: Single<State> = Single::new(State::new());
 /// What smoltcp's sockets work with. Apart from the buffers, which are zeroes and so take no room in the image.
@@ -39,7 +41,7 @@ static SOCKET_PLACES: Once<SocketPlaces> = Once::new(SocketPlaces::new());
 /// Send and receive buffers.
 static SOCKET_BUFFERS: Once<[u8; BUFFERS_LEN]> = Once::new([0; BUFFERS_LEN]);
 /// The card; made by the first boot attempt.
-static NIC: Single<Option<NetDevice<Rom>>> = Single::new(None);
+static NIC: Single<Option<Arbiter<Rom>>> = Single::new(None);
 
 /// Does what `exchange.function` says and leaves the answer in the exchange area.
 ///
@@ -57,7 +59,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         hypervisor::detect();
         settings::apply();
         // An earlier attempt's card keeps the record of memory that the host may still write.
-        NIC.borrow().get_or_insert_with(|| NetDevice::new(rom)).set_vlan(settings::get(Setting::Vlan));
+        NIC.borrow().get_or_insert_with(|| Arbiter::new(rom)).set_vlan(settings::get(Setting::Vlan));
         if let (Some(places), Some(buffers)) = (SOCKET_PLACES.take(), SOCKET_BUFFERS.take()) {
             STATE.borrow().equip(places, buffers);
         }
@@ -71,7 +73,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     Resident::update(|exchange| exchange.result = result);
 }
 
-fn serve(function: Function, mut services: Api<'_, &mut NetDevice<Rom>, Rom, Rom>) -> u16 {
+fn serve(function: Function, mut services: Api<'_, &mut Arbiter<Rom>, Rom, Rom>) -> u16 {
     match function {
         Function::Boot | Function::Probe if !settings::is_on(Setting::Enabled) => {
             Rom(()).print("hvpxe is switched off by QEMU's settings.\n");

@@ -4,7 +4,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 use super::Hypervisor;
-use super::partition::{HYPERCALL_PAGE, INPUT_PAGE, Partition};
+use super::partition::{CallPage, HYPERCALL_PAGE, INPUT_PAGE, Partition};
 use crate::error::Error;
 use crate::mem::SharedMem;
 use crate::time::Ticks100ns;
@@ -26,7 +26,29 @@ pub(super) fn fill_trap<M: SharedMem>(pages: &M) {
     pages.write(HYPERCALL_PAGE, &TRAP);
 }
 
+/// Where at most the instruction stands in a hypercall page, in bytes (policy; KVM puts up to 4 before it).
+const CODE_LEN: usize = 16;
+
+/// Whether a page that was found enabled holds a call of the hypervisor: on some hosts it is plain RAM, which whoever
+/// enabled it may use for something else by now. `vmcall` or `vmmcall`; the machine runs one of them only.
+pub(super) fn is_code<M: SharedMem>(page: &M) -> bool {
+    let mut code = [0; CODE_LEN];
+    page.read(0, &mut code);
+    code.windows(3).any(|bytes| matches!(bytes, [0x0f, 0x01, 0xc1 | 0xd9]))
+}
+
 impl<H: Hypervisor> Partition<H> {
+    /// Makes a hypercall by the page in use, and returns its status. One exit with our page, two with somebody else's:
+    /// that might have been switched off since, and what its RAM holds is no code.
+    fn call(&self, control: u64, input: u64) -> u16 {
+        let page = match &self.calls {
+            CallPage::Ours => &self.pages,
+            CallPage::Found(..) if !self.calls_are_as_left() => return HV_STATUS_INVALID_HYPERCALL_CODE,
+            CallPage::Found(page, _) => page,
+        };
+        (self.hv.hypercall(page, control, input, 0) & HV_STATUS_MASK) as u16
+    }
+
     /// Posts a VMBus message, again and again while the host is busy. Success only means that it is queued.
     ///
     /// # Errors
@@ -45,8 +67,7 @@ impl<H: Hypervisor> Partition<H> {
         let input = self.pages.gpa().0 + INPUT_PAGE as u64;
         let mut pause = FIRST_PAUSE;
         loop {
-            let status = (self.hv.hypercall(&self.pages, HVCALL_POST_MESSAGE, input, 0) & HV_STATUS_MASK) as u16;
-            match status {
+            match self.call(HVCALL_POST_MESSAGE, input) {
                 HV_STATUS_SUCCESS => return Ok(()),
                 HV_STATUS_INSUFFICIENT_MEMORY
                 | HV_STATUS_INVALID_CONNECTION_ID
@@ -60,17 +81,20 @@ impl<H: Hypervisor> Partition<H> {
                 return Err(Error::HostTimeout);
             }
             while self.hv.now() < again {
-                self.hv.relax();
+                self.relax();
             }
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 
-    /// Tells the host to look at a channel's ring. One exit.
+    /// Tells the host to look at a channel's ring. One exit by our own hypercall page.
     ///
-    /// The status is of no use: a channel that is gone shows in its ring and by a rescind.
+    /// A refusal proves nothing, but it is the first sign of a connection that somebody else ended:
+    /// [`is_suspect`](Self::is_suspect).
     pub fn signal_event(&self, connection_id: u32) {
         // Event flag 0 in the upper half.
-        let _ = self.hv.hypercall(&self.pages, HVCALL_SIGNAL_EVENT_FAST, u64::from(connection_id), 0);
+        if self.call(HVCALL_SIGNAL_EVENT_FAST, u64::from(connection_id)) != HV_STATUS_SUCCESS {
+            self.suspect.set(true);
+        }
     }
 }

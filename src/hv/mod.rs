@@ -8,10 +8,10 @@ mod partition;
 mod synic;
 
 pub use detect::{Features, detect};
-pub use partition::Partition;
+pub use partition::{Owner, Partition, Sharing};
 pub use synic::Message;
 
-use crate::mem::SharedMem;
+use crate::mem::{Gpa, SharedMem};
 use crate::time::Ticks100ns;
 
 /// What CPUID returns.
@@ -53,6 +53,10 @@ pub trait Hypervisor: Clone {
 
     /// Gives pages back, when the host has confirmed that it let go of them.
     fn free_pages(&self, pages: Self::Pages);
+
+    /// A page that somebody else owns and an MSR names: a hypercall or message page. Not to be freed. `None` when it is
+    /// out of reach.
+    fn map(&self, gpa: Gpa) -> Option<Self::Pages>;
 
     /// Reference time.
     fn now(&self) -> Ticks100ns;

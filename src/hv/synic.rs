@@ -1,6 +1,6 @@
 //! The message slot of SINT2.
 
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::FromBytes;
 
 use super::Hypervisor;
 use super::partition::{MESSAGE_PAGE, Partition};
@@ -10,13 +10,13 @@ use crate::wire::hv::{
     HV_MESSAGE_PAYLOAD_BYTE_COUNT, HV_MESSAGE_SIZE, HV_X64_MSR_EOM, HVMSG_VMBUS, MessageHeader, VMBUS_SINT,
 };
 
-/// Where the slot lies in our pages.
-const SLOT: usize = MESSAGE_PAGE + VMBUS_SINT * HV_MESSAGE_SIZE;
+/// Where the slot lies in a message page.
+const SLOT: usize = VMBUS_SINT * HV_MESSAGE_SIZE;
 
-/// A VMBus message, copied out of its slot.
+/// A message, copied out of its slot as it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Message {
-    bytes: [u8; HV_MESSAGE_PAYLOAD_BYTE_COUNT],
+    bytes: [u8; HV_MESSAGE_SIZE],
 }
 
 impl Message {
@@ -24,8 +24,15 @@ impl Message {
     #[must_use]
     pub fn read<T: FromBytes>(&self) -> T {
         const { assert!(size_of::<T>() <= HV_MESSAGE_PAYLOAD_BYTE_COUNT) };
+        let payload = &self.bytes[size_of::<MessageHeader>()..];
         // By the assertion there are enough bytes for any T.
-        T::read_from_prefix(&self.bytes).map_or_else(|_| T::new_zeroed(), |(value, _)| value)
+        T::read_from_prefix(payload).map_or_else(|_| T::new_zeroed(), |(value, _)| value)
+    }
+
+    /// The whole slot; zero behind the payload.
+    #[must_use]
+    pub const fn slot(&self) -> &[u8; HV_MESSAGE_SIZE] {
+        &self.bytes
     }
 }
 
@@ -39,20 +46,25 @@ impl<H: Hypervisor> Partition<H> {
     /// Source: TLFS, "HV_MESSAGE": the slot is freed before the pending flag is looked at. EOM is written even without
     /// the flag: the host may set it late, and a needless EOM does nothing.
     pub fn take_message(&mut self) -> Result<Option<Message>, Error> {
+        let (pages, slot) = match &self.owners_slot {
+            Some(page) => (page, SLOT),
+            None => (&self.pages, MESSAGE_PAGE + SLOT),
+        };
         loop {
-            let message_type = self.pages.load(SLOT);
+            let message_type = pages.load(slot);
             if message_type == 0 {
                 return Ok(None);
             }
-            let mut header = MessageHeader::new_zeroed();
-            self.pages.read(SLOT, header.as_mut_bytes());
-            let length = usize::from(header.payload_size);
-            let mut message = Message { bytes: [0; HV_MESSAGE_PAYLOAD_BYTE_COUNT] };
-            if let Some(payload) = message.bytes.get_mut(..length) {
-                self.pages.read(SLOT + size_of::<MessageHeader>(), payload);
+            const HEADER_LEN: usize = size_of::<MessageHeader>();
+            let mut message = Message { bytes: [0; HV_MESSAGE_SIZE] };
+            pages.read(slot, &mut message.bytes[..HEADER_LEN]);
+            let header = MessageHeader::read_from_prefix(&message.bytes);
+            let length = header.map_or(0, |(header, _)| usize::from(header.payload_size));
+            if let Some(payload) = message.bytes[HEADER_LEN..].get_mut(..length) {
+                pages.read(slot + HEADER_LEN, payload);
             }
-            self.pages.store(SLOT, 0);
-            self.pages.fence();
+            pages.store(slot, 0);
+            pages.fence();
             self.hv.write_msr(HV_X64_MSR_EOM, 0);
             if length > HV_MESSAGE_PAYLOAD_BYTE_COUNT {
                 return Err(Error::HostProtocol);

@@ -23,8 +23,13 @@ const EXCHANGE_MS: u64 = 5_000;
 /// Most bytes of an RNDIS answer that are looked at (policy): the longest we ask for has 30.
 pub const MAX_ANSWER_LEN: usize = 64;
 
+/// Deadline of a request that only asks whether the host still knows us, in milliseconds (policy).
+const SIGN_OF_LIFE_MS: u64 = 1_500;
+
 /// The request under way, and what came back.
 pub struct Exchange {
+    /// How long the host may take, in milliseconds.
+    patience_ms: u64,
     /// Length of NVSP messages in the negotiated version.
     pub message_len: usize,
     /// Payload of the completion of the NVSP request.
@@ -42,6 +47,7 @@ pub struct Exchange {
 impl Default for Exchange {
     fn default() -> Self {
         Self {
+            patience_ms: EXCHANGE_MS,
             message_len: MESSAGE_LEN,
             nvsp_answer: None,
             rndis_sent: false,
@@ -58,7 +64,7 @@ impl<H: Hypervisor> Device<H> {
     /// # Errors
     /// [`Error::HostTimeout`]; [`Error::NicGone`] when the host takes the card back; [`Error::HostProtocol`].
     pub(super) fn wait(&mut self, connection: &mut Connection<H>, done: fn(&Exchange) -> bool) -> Result<(), Error> {
-        let deadline = connection.hv().now().plus_millis(EXCHANGE_MS);
+        let deadline = connection.hv().now().plus_millis(self.exchange.patience_ms);
         loop {
             self.poll(connection)?;
             if done(&self.exchange) {
@@ -70,6 +76,20 @@ impl<H: Hypervisor> Device<H> {
             }
             connection.before(deadline)?;
         }
+    }
+
+    /// Whether the host still serves this card: asks it for the carrier, without any VMBus message. `patient`: waits for the
+    /// answer although the host refuses to be signalled.
+    pub fn is_alive(&mut self, connection: &mut Connection<H>, patient: bool) -> bool {
+        // What was sent last may lie in the ring unseen, and nothing behind it would be signalled.
+        self.channel.wake(connection);
+        if connection.partition().is_suspect() && !patient {
+            return false;
+        }
+        self.exchange.patience_ms = SIGN_OF_LIFE_MS;
+        let answer = self.query_link(connection);
+        self.exchange.patience_ms = EXCHANGE_MS;
+        answer.is_ok()
     }
 
     /// An RNDIS message that isn't a frame. What makes no sense is passed over: 2012 R2 sends indications with a wrong

@@ -16,21 +16,26 @@ pub(super) struct Chosen<H: Hypervisor> {
     pub device: Device<H>,
 }
 
-/// Opens the card with this instance if it is still offered; else the one that the user prefers, by its number from 0; without
-/// such a wish the first one with a link, else the first one that opens at all. The message page must be in place.
+/// Which card to open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// The one that was in use.
+    pub instance: Option<Guid>,
+    /// The one that the user prefers, by its number from 0.
+    pub preferred: Option<usize>,
+}
+
+/// Opens the card that was in use if it is still offered; else the one that the user prefers; without such a wish the first
+/// one with a link, else the first one that opens at all. The message page must be in place.
 ///
 /// # Errors
 /// [`Error::NoNic`] without offers, or when there are not so many cards as the user thinks; else why the last one didn't open.
-pub(super) fn open_card<H: Hypervisor>(
-    connection: &mut Connection<H>,
-    wanted: Option<Guid>,
-    preferred: Option<usize>,
-) -> Result<Chosen<H>, Error> {
+pub(super) fn open_card<H: Hypervisor>(connection: &mut Connection<H>, wanted: Wanted) -> Result<Chosen<H>, Error> {
     let offers: Vec<Offer, MAX_OFFERS> = connection.offers().iter().copied().collect();
-    if let Some(index) = offers.iter().position(|offer| Some(offer.instance) == wanted) {
+    if let Some(index) = offers.iter().position(|offer| Some(offer.instance) == wanted.instance) {
         return open(connection, index, &offers[index]);
     }
-    if let Some(index) = preferred {
+    if let Some(index) = wanted.preferred {
         return open(connection, index, offers.get(index).ok_or(Error::NoNic)?);
     }
     let mut result = Err(Error::NoNic);

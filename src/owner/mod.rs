@@ -1,12 +1,29 @@
 //! Who owns VMBus: taking it, noticing that somebody else took it, and giving it back as found.
 //!
-//! Above this module nobody touches VMBus. Now there is one policy for a foreign owner that is live: decline
-//! ([`crate::error::Error::VmbusOwned`]). One that came and went between two calls is noticed, and the card reconnects.
+//! Above this module nobody touches VMBus. The [`Arbiter`] holds the one connection, and on it the network card and the
+//! disks. On each call it looks at the MSRs first. When they are not as it left them, it asks a device in its ring whether
+//! the connection lives; when it doesn't, it connects anew and brings card and disks up again as they were.
 
+mod arbiter;
 mod choose;
-mod disk_device;
-mod net_device;
+mod network;
 pub mod record;
+mod standing;
 
-pub use disk_device::DiskDevice;
-pub use net_device::NetDevice;
+#[cfg(feature = "disk")]
+mod disks;
+
+pub use arbiter::{Arbiter, Policy};
+#[cfg(feature = "disk")]
+pub use disks::MAX_DISKS;
+pub use standing::{Company, Event, IllegalStep, Standing, step};
+
+use crate::hv::Hypervisor;
+use crate::mem::PhysMem;
+
+/// The machine as the arbiter needs it.
+pub trait Platform: Hypervisor + PhysMem {
+    /// VMBus is about to be taken from an owner that is live, and this is the last moment in which his disks can be read.
+    /// Called once for each owner, with all MSRs as found.
+    fn about_to_take_over(&self) {}
+}

@@ -32,6 +32,8 @@ const REQUEST_MS: u64 = 180_000;
 const LOOK_MS: u64 = 200;
 /// How often it asks the host for a sign of life, in milliseconds (policy: storage that takes longer is rare).
 const PROBE_MS: u64 = 5_000;
+/// Deadline of a request that only asks whether the host still knows us, in milliseconds (policy).
+const SIGN_OF_LIFE_MS: u64 = 1_500;
 /// What we tell the host as time-out, in seconds (policy; Linux too).
 const TIME_OUT_VALUE: u32 = 60;
 
@@ -132,6 +134,29 @@ impl<H: Hypervisor> Controller<H> {
         Srb::read_from_bytes(&payload).map_err(|_| Error::HostProtocol)
     }
 
+    /// Whether the host still serves this controller: asks a disk whether it is ready, without any VMBus message. `patient`:
+    /// waits for the answer although the host refuses to be signalled.
+    pub fn is_alive(&mut self, connection: &mut Connection<H>, lun: u8, patient: bool) -> bool {
+        if self.stuck {
+            return false;
+        }
+        let packet = packet(operation::EXECUTE_SRB, srb(lun, &Command::test_unit_ready()).as_bytes());
+        let sent = self.send(connection, PACKET_IN_BAND, &[], &packet);
+        // What was sent last may lie in the ring unseen, and nothing behind it would be signalled.
+        self.channel.wake(connection);
+        let deadline = connection.hv().now().plus_millis(SIGN_OF_LIFE_MS);
+        self.stuck = sent.is_err()
+            || (connection.partition().is_suspect() && !patient)
+            || loop {
+                match self.poll(connection) {
+                    Ok(Some(_)) => break false,
+                    Ok(None) if connection.before(deadline).is_ok() => {}
+                    _ => break true,
+                }
+            };
+        !self.stuck
+    }
+
     fn wait(&mut self, connection: &mut Connection<H>) -> Result<[u8; PACKET_LEN - HEADER_LEN], Error> {
         let start = connection.hv().now();
         let deadline = start.plus_millis(REQUEST_MS);
@@ -142,7 +167,8 @@ impl<H: Hypervisor> Controller<H> {
             }
             connection.before(deadline)?;
             let now = connection.hv().now();
-            if now >= look {
+            let is_suspect = connection.partition().is_suspect();
+            if now >= look || is_suspect {
                 if !connection.still_ours() {
                     return Err(Error::VmbusOwned);
                 }
@@ -150,7 +176,7 @@ impl<H: Hypervisor> Controller<H> {
                 self.give_up_if_gone(connection)?;
                 look = now.plus_millis(LOOK_MS);
             }
-            if now >= probe {
+            if now >= probe || is_suspect {
                 // Somebody may have ended our connection without leaving a trace in the MSRs.
                 self.probe(connection)?;
                 probe = now.plus_millis(PROBE_MS);

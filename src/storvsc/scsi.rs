@@ -74,6 +74,10 @@ impl Command {
         Self::new(&[operation::MODE_SENSE_6, 0, ALL_PAGES, 0, 192, 0], Direction::In, 192)
     }
 
+    pub fn test_unit_ready() -> Self {
+        Self::new(&[operation::TEST_UNIT_READY, 0, 0, 0, 0, 0], Direction::In, 0)
+    }
+
     pub fn synchronize_cache() -> Self {
         Self::ten(operation::SYNCHRONIZE_CACHE_10, 0, 0, Direction::In, 0)
     }

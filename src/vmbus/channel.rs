@@ -107,6 +107,11 @@ impl<H: Hypervisor> Channel<H> {
         }
     }
 
+    /// Signals the host, whether its ring says that it sleeps or not.
+    pub fn wake(&self, connection: &Connection<H>) {
+        connection.signal(self.connection_id);
+    }
+
     /// Looks at the next packet; `None` when the ring is empty. No exit.
     ///
     /// # Errors

@@ -1,49 +1,60 @@
-//! The connection: contact, offers, unload, and the exchange of control messages.
+//! The connection: contact, offers, unload; or a place on somebody else's.
 
 use heapless::Vec;
 use zerocopy::little_endian::{U32, U64};
-use zerocopy::{Immutable, IntoBytes};
 
-use super::offers::Offers;
+use super::offers::{Offer, Offers};
 use super::state::{Event, State, step};
 use crate::error::Error;
-use crate::hv::{Hypervisor, Message, Partition};
+use crate::hv::{Hypervisor, Message, Partition, Sharing};
 use crate::log;
-use crate::time::Ticks100ns;
-use crate::wire::vmbus::{
-    Header, InitiateContact, MESSAGE_CONNECTION_ID, OfferChannel, RelidMessage, Version, VersionResponse, message_type,
-};
+use crate::wire::vmbus::{Header, InitiateContact, MESSAGE_CONNECTION_ID, Version, VersionResponse, message_type};
 
 /// Versions that we ask for, newest first (policy). Not 6.0: its message sizes depend on features. Nothing below 3.0:
 /// such hosts accept one connection per boot, and the operating system would get none.
 const VERSIONS: [Version; 3] = [Version::V5_3, Version::V4_0, Version::V3_0];
 
-/// Deadline of an ordinary exchange, in milliseconds (policy).
-const EXCHANGE_MS: u64 = 1_000;
 /// Deadline of `VERSION_RESPONSE` and `UNLOAD_RESPONSE`, in milliseconds (policy): the host closes disks first; 50 s
 /// were seen on Azure.
-const SETTLE_MS: u64 = 60_000;
+pub const SETTLE_MS: u64 = 60_000;
 /// Deadline of all offers together, in milliseconds (policy): one exchange of many messages.
 const OFFERS_MS: u64 = 5_000;
-/// How long the slot must stay empty before it counts as drained, and how long draining may last (policy).
-const QUIET_MS: u64 = 2;
-const DRAIN_MS: u64 = 200;
+/// From when on the log says what we wait for, in milliseconds (policy).
+const NOTICE_MS: u64 = 2_000;
 
 /// GPADL ids start here (policy): apart from those of Linux (0xe1e10), iPXE (0x18ae0001) and OpenVMM's relay.
 const FIRST_GPADL: u32 = 0x5200_0001;
 
 /// Most blocks of memory that wait for the host's word at a time (policy: three opens that failed half-way).
 const MAX_LENT: usize = 12;
+/// Most messages that a guest on somebody else's connection keeps for the owner in one exchange (policy); the next one
+/// stays in the slot.
+const MAX_STRAYS: usize = 8;
+
+/// What a guest must know of somebody else's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The version agreed on.
+    pub version: Version,
+    /// Where messages are posted.
+    pub message_connection_id: u32,
+}
 
 /// A VMBus connection, or the want of one.
 pub struct Connection<H: Hypervisor> {
     pub(super) hv: H,
-    partition: Partition<H>,
+    pub(super) partition: Partition<H>,
     state: State,
+    /// The connection is somebody else's.
+    pub(super) is_guest: bool,
+    /// The version of the last connection of our own: the next one asks for it first.
+    agreed: Option<Version>,
     /// Where later messages are posted.
-    message_connection_id: u32,
+    pub(super) message_connection_id: u32,
     next_id: u32,
     pub(super) offers: Offers,
+    /// Messages for the owner.
+    pub(super) strays: Vec<Message, MAX_STRAYS>,
     /// Memory whose teardown was never confirmed. The end of the connection confirms it.
     lent: Vec<H::Pages, MAX_LENT>,
 }
@@ -56,9 +67,12 @@ impl<H: Hypervisor> Connection<H> {
             hv: hv.clone(),
             partition,
             state: State::Free,
+            is_guest: false,
+            agreed: None,
             message_connection_id: MESSAGE_CONNECTION_ID,
             next_id: FIRST_GPADL,
             offers: Offers::new(),
+            strays: Vec::new(),
             lent: Vec::new(),
         }
     }
@@ -89,16 +103,42 @@ impl<H: Hypervisor> Connection<H> {
         self.partition.vp_index()
     }
 
+    /// The pages and MSRs under it.
+    pub const fn partition(&mut self) -> &mut Partition<H> {
+        &mut self.partition
+    }
+
     /// True when nobody changed the MSRs behind our back. Costs two exits.
     #[must_use]
     pub fn still_ours(&self) -> bool {
-        self.partition.still_ours()
+        self.partition.simp_is_as_left() && self.partition.calls_are_as_left()
+    }
+
+    /// Becomes a guest on a connection that somebody else made, with these offers. Whatever we had before is lost by it.
+    pub fn join(&mut self, terms: Terms, offers: impl Iterator<Item = Offer>) {
+        self.mark_lost();
+        self.partition.share(Sharing::Guest);
+        self.advance(Event::Joined(terms.version));
+        self.is_guest = true;
+        self.message_connection_id = terms.message_connection_id;
+        offers.for_each(|offer| self.offers.admit(offer));
+    }
+
+    /// Numbers for GPADLs and opens that the owner set aside for its guest.
+    pub const fn set_next_id(&mut self, id: u32) {
+        self.next_id = id;
+    }
+
+    /// A message that came for the owner meanwhile.
+    pub fn take_stray(&mut self) -> Option<Message> {
+        if self.strays.is_empty() { None } else { Some(self.strays.remove(0)) }
     }
 
     /// Somebody took VMBus: nothing we ask would be answered any more.
     pub fn mark_lost(&mut self) {
         self.advance(Event::Taken);
         self.offers.clear();
+        self.is_guest = false;
     }
 
     /// Runs `work` with our message page in place, and puts the SynIC back as found.
@@ -132,9 +172,12 @@ impl<H: Hypervisor> Connection<H> {
     pub fn connect_within(&mut self, patience_ms: u64) -> Result<(), Error> {
         self.drain();
         self.offers.clear();
-        for version in VERSIONS {
+        let agreed = self.agreed;
+        let others = VERSIONS.into_iter().filter(|version| Some(*version) != agreed);
+        for version in agreed.into_iter().chain(others) {
             if self.contact(version, patience_ms)? {
                 log::line(format_args!("vmbus: connected, version {}.{}", version.major(), version.minor()));
+                self.agreed = Some(version);
                 self.request(&Header::new(message_type::REQUESTOFFERS))?;
                 self.wait_for(message_type::ALLOFFERS_DELIVERED, &[], OFFERS_MS)?;
                 return Ok(());
@@ -162,7 +205,7 @@ impl<H: Hypervisor> Connection<H> {
             posted => posted?,
         }
         self.advance(Event::ContactSent);
-        let response: VersionResponse = match self.wait_for(message_type::VERSION_RESPONSE, &[], patience_ms) {
+        let response: VersionResponse = match self.wait_for_version(patience_ms) {
             Ok(message) => message.read(),
             Err(error) => {
                 self.advance(Event::Taken);
@@ -180,16 +223,31 @@ impl<H: Hypervisor> Connection<H> {
         Ok(accepted)
     }
 
+    fn wait_for_version(&mut self, patience_ms: u64) -> Result<Message, Error> {
+        let soon = NOTICE_MS.min(patience_ms);
+        match self.wait_for(message_type::VERSION_RESPONSE, &[], soon) {
+            Err(Error::HostTimeout) if soon < patience_ms => {
+                log::line(format_args!("vmbus: the host closes what was open; waiting up to a minute"));
+                self.wait_for(message_type::VERSION_RESPONSE, &[], patience_ms - soon)
+            }
+            answer => answer,
+        }
+    }
+
     /// Ends the connection and puts all MSRs back. With the host's word for it, all memory is free again; without, this
     /// keeps the record of it for the next connection ([`has_lent`](Self::has_lent)).
     ///
     /// # Errors
     /// [`Error::HostTimeout`] when the word doesn't come; [`Error::VmbusOwned`].
     pub fn disconnect(&mut self) -> Result<(), Error> {
-        let result = if self.version().is_some() { self.with_synic(Self::unload) } else { Ok(()) };
-        if result.is_err() {
+        let result = match self.state {
+            State::Connected(_) if !self.is_guest => self.with_synic(Self::unload),
+            _ => Ok(()),
+        };
+        if result.is_err() || self.is_guest {
             self.mark_lost();
         }
+        self.is_guest = false;
         self.partition.put_back();
         if self.has_lent() {
             log::line(format_args!("vmbus: the host did not let go of {} memory blocks; kept", self.lent.len()));
@@ -212,22 +270,6 @@ impl<H: Hypervisor> Connection<H> {
         Ok(())
     }
 
-    /// Handles the messages that wait now. The message page must be in place; an empty slot costs no exit.
-    ///
-    /// # Errors
-    /// [`Error::HostTimeout`] when the host takes no messages from us.
-    pub fn service(&mut self) -> Result<(), Error> {
-        while let Some(message) = self.next_message() {
-            self.dispatch(&message)?;
-        }
-        Ok(())
-    }
-
-    /// Tells the host to look at the ring of the channel with this connection id. One exit.
-    pub fn signal(&self, connection_id: u32) {
-        self.partition.signal_event(connection_id);
-    }
-
     /// A number that no GPADL or open of this connection has had.
     pub(super) fn new_id(&mut self) -> u32 {
         let id = self.next_id;
@@ -248,92 +290,6 @@ impl<H: Hypervisor> Connection<H> {
         !self.lent.is_empty()
     }
 
-    pub(super) fn request<T: IntoBytes + Immutable>(&mut self, message: &T) -> Result<(), Error> {
-        self.post(message.as_bytes())
-    }
-
-    pub(super) fn post(&mut self, message: &[u8]) -> Result<(), Error> {
-        let deadline = self.hv.now().plus_millis(EXCHANGE_MS);
-        self.partition.post_message(self.message_connection_id, message, deadline)
-    }
-
-    /// Waits for the ordinary time.
-    pub(super) fn wait(&mut self, wanted: u32, ids: &[u32]) -> Result<Message, Error> {
-        self.wait_for(wanted, ids, EXCHANGE_MS)
-    }
-
-    /// Waits for a message of type `wanted` whose first numbers after the header are `ids`. What comes unasked is
-    /// dispatched; answers that nobody waits for any more are dropped.
-    fn wait_for(&mut self, wanted: u32, ids: &[u32], milliseconds: u64) -> Result<Message, Error> {
-        let deadline = self.hv.now().plus_millis(milliseconds);
-        loop {
-            while let Some(message) = self.next_message() {
-                if message_type_of(&message) != wanted {
-                    self.dispatch(&message)?;
-                } else if message.read::<[U32; 4]>()[2..].iter().zip(ids).all(|(is, wanted)| is == wanted) {
-                    return Ok(message);
-                }
-            }
-            self.before(deadline)?;
-        }
-    }
-
-    /// Lets time pass in a wait loop.
-    ///
-    /// # Errors
-    /// [`Error::HostTimeout`] past the deadline.
-    pub fn before(&self, deadline: Ticks100ns) -> Result<(), Error> {
-        if self.hv.now() >= deadline {
-            return Err(Error::HostTimeout);
-        }
-        self.hv.relax();
-        Ok(())
-    }
-
-    fn next_message(&mut self) -> Option<Message> {
-        // A slot with an impossible length is as good as empty: whoever waits runs into the deadline.
-        self.partition.take_message().unwrap_or_default()
-    }
-
-    /// Empties the slot of what earlier owners left.
-    fn drain(&mut self) {
-        let end = self.hv.now().plus_millis(DRAIN_MS);
-        let mut quiet = self.hv.now().plus_millis(QUIET_MS);
-        while self.hv.now() < quiet {
-            if self.next_message().is_some() {
-                quiet = self.hv.now().plus_millis(QUIET_MS).min(end);
-            }
-            self.hv.relax();
-        }
-    }
-
-    /// Messages that come unasked, at any moment.
-    fn dispatch(&mut self, message: &Message) -> Result<(), Error> {
-        if self.version().is_none() {
-            // Of an earlier connection.
-            return Ok(());
-        }
-        match message_type_of(message) {
-            message_type::OFFERCHANNEL => self.offers.add(&message.read::<OfferChannel>()),
-            message_type::RESCIND_CHANNELOFFER => {
-                let relid = message.read::<RelidMessage>().id.get();
-                if self.offers.rescind(relid) {
-                    log::line(format_args!("vmbus: the host took the open channel {relid} back"));
-                } else {
-                    self.release_relid(relid)?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Confirms a rescind: the host may forget the channel.
-    pub(super) fn release_relid(&mut self, relid: u32) -> Result<(), Error> {
-        self.offers.remove(relid);
-        self.request(&RelidMessage { header: Header::new(message_type::RELID_RELEASED), id: U32::new(relid) })
-    }
-
     fn give_back_lent(&mut self) {
         while let Some(pages) = self.lent.pop() {
             self.hv.free_pages(pages);
@@ -346,8 +302,4 @@ impl<H: Hypervisor> Connection<H> {
             Err(_) => debug_assert!(false, "{event:?} in {:?}", self.state),
         }
     }
-}
-
-fn message_type_of(message: &Message) -> u32 {
-    message.read::<Header>().message_type.get()
 }

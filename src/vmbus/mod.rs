@@ -2,13 +2,14 @@
 
 mod channel;
 mod connection;
+mod exchange;
 mod gpadl;
 mod offers;
 pub mod ring;
 mod state;
 
 pub use channel::Channel;
-pub use connection::Connection;
+pub use connection::{Connection, SETTLE_MS, Terms};
 pub use gpadl::Gpadl;
 pub use offers::{MAX_OFFERS, Offer, Offers};
 pub use state::{Event, IllegalStep, State, step};

@@ -42,6 +42,12 @@ impl Offer {
     pub fn is_open(&self) -> bool {
         self.state == OfferState::Open
     }
+
+    /// The primary channel of a device, on which nothing of ours is open.
+    #[must_use]
+    pub const fn new(class: Guid, instance: Guid, relid: u32, connection_id: u32) -> Self {
+        Self { class, instance, relid, connection_id, state: OfferState::Closed }
+    }
 }
 
 /// The devices of this connection, in the order of their offers.
@@ -57,23 +63,24 @@ impl Offers {
         Self { table: Vec::new() }
     }
 
-    /// Remembers an offer if it is the primary channel of a device that we can drive, and there is room.
+    /// Remembers the host's offer of a device's primary channel.
     pub(crate) fn add(&mut self, message: &OfferChannel) {
-        let most = match message.interface {
+        if message.subchannel_index == 0 {
+            let (relid, connection_id) = (message.child_relid.get(), message.connection_id.get());
+            self.admit(Offer::new(message.interface, message.instance, relid, connection_id));
+        }
+    }
+
+    /// Remembers an offer if it is of a device that we can drive, and there is room.
+    pub(super) fn admit(&mut self, offer: Offer) {
+        let most = match offer.class {
             CLASS_NETWORK => MAX_CARDS,
             CLASS_SCSI => MAX_CONTROLLERS,
             _ => 0,
         };
-        if most == 0 || message.subchannel_index != 0 {
+        if most == 0 {
             return;
         }
-        let offer = Offer {
-            class: message.interface,
-            instance: message.instance,
-            relid: message.child_relid.get(),
-            connection_id: message.connection_id.get(),
-            state: OfferState::Closed,
-        };
         if let Some(known) = self.table.iter_mut().find(|known| known.relid == offer.relid) {
             *known = offer;
         } else if self.table.iter().filter(|known| known.class == offer.class).count() >= most

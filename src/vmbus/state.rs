@@ -9,7 +9,7 @@ pub enum State {
     Free,
     /// `INITIATE_CONTACT` is out. What an earlier connection shared is shared until the answer.
     Contacting,
-    /// Accepted by the host.
+    /// Accepted by the host, for us or for the owner whose guest we are.
     Connected(Version),
     /// `UNLOAD` is out: memory stays shared until the response.
     Unloading,
@@ -31,6 +31,8 @@ pub enum Event {
     UnloadSent,
     /// The host let go of everything.
     UnloadAcked,
+    /// We use the connection of somebody else.
+    Joined(Version),
     /// The MSRs or a missing answer say that the connection is no longer ours.
     Taken,
 }
@@ -46,7 +48,9 @@ pub struct IllegalStep;
 pub const fn step(from: State, event: Event) -> Result<State, IllegalStep> {
     match (from, event) {
         (State::Free | State::Lost, Event::ContactSent) => Ok(State::Contacting),
-        (State::Contacting, Event::VersionAccepted(version)) => Ok(State::Connected(version)),
+        (State::Contacting, Event::VersionAccepted(version)) | (State::Free | State::Lost, Event::Joined(version)) => {
+            Ok(State::Connected(version))
+        }
         (State::Contacting, Event::VersionRefused) | (State::Unloading, Event::UnloadAcked) => Ok(State::Free),
         (State::Connected(_), Event::UnloadSent) => Ok(State::Unloading),
         // Nothing was shared, so nothing is lost.
@@ -79,6 +83,7 @@ mod tests {
             Event::VersionRefused,
             Event::UnloadSent,
             Event::UnloadAcked,
+            Event::Joined(Version::V3_0),
             Event::Taken,
         ];
         for state in states.into_iter().filter(|state| *state != State::Free) {

@@ -7,7 +7,7 @@ use hvhost::MemoryDisk;
 use hvpxe::error::Error;
 use hvpxe::int13::{Answer, DiskService, Registers};
 use hvpxe::mem::PhysMem;
-use hvpxe::owner::DiskDevice;
+use hvpxe::owner::Arbiter;
 
 use crate::lab::{Lab, config};
 
@@ -63,7 +63,7 @@ pub struct Machine {
     pub lab: Lab,
     pub media: Vec<MemoryDisk>,
     pub memory: Memory,
-    pub service: DiskService<DiskDevice<Lab>, Memory>,
+    pub service: DiskService<Arbiter<Lab>, Memory>,
 }
 
 pub fn pattern(blocks: u64, seed: u8) -> Vec<u8> {
@@ -78,8 +78,8 @@ impl Machine {
         lab.add_scsi_controller(&media);
         let memory = Memory(Rc::new(RefCell::new(vec![0; RAM_LEN])));
         memory.poke(0x475, &[1]);
-        let mut disks = DiskDevice::new(lab.clone());
-        disks.open().unwrap();
+        let mut disks = Arbiter::new(lab.clone());
+        disks.open_disks().unwrap();
         let mut service = DiskService::new(disks, memory.clone());
         assert_eq!(service.install(), Ok(2));
         assert_eq!(memory.peek(0x475, 1), [3]);

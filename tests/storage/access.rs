@@ -78,9 +78,9 @@ fn a_caller_that_fails_ends_the_request() {
 fn opening_and_closing_uses_no_memory() {
     let mut bench = Bench::opened(&[]);
     for _ in 0..50 {
-        bench.disks.release().unwrap();
+        bench.disks.release_disks().unwrap();
         assert_eq!(bench.lab.pages_in_use(), 0);
-        bench.disks.open().unwrap();
+        bench.disks.open_disks().unwrap();
         assert_eq!(bench.disks.count(), 3, "numbers stay");
         assert_eq!(bench.read(2, 3, 2), Ok(bench.content(2, 3, 2)));
     }
@@ -90,7 +90,7 @@ fn opening_and_closing_uses_no_memory() {
 #[test]
 fn a_machine_without_controllers_has_no_disks() {
     let mut bench = Bench::new(&[("no_disk", "on")]);
-    bench.disks.open().unwrap();
+    bench.disks.open_disks().unwrap();
     assert_eq!(bench.disks.count(), 0);
     bench.end();
 }

@@ -2,7 +2,7 @@
 
 use hvhost::MemoryDisk;
 use hvpxe::disk::{DiskError, Disks};
-use hvpxe::owner::DiskDevice;
+use hvpxe::owner::Arbiter;
 
 use crate::lab::{Lab, config};
 
@@ -13,7 +13,7 @@ pub struct Bench {
     pub lab: Lab,
     /// What the disks hold.
     pub media: Vec<MemoryDisk>,
-    pub disks: DiskDevice<Lab>,
+    pub disks: Arbiter<Lab>,
 }
 
 /// Bytes that say where they belong.
@@ -32,13 +32,13 @@ impl Bench {
         let lab = Lab::new(config(settings), &[]);
         lab.add_scsi_controller(&media[..2]);
         lab.add_scsi_controller(&media[2..]);
-        let disks = DiskDevice::new(lab.clone());
+        let disks = Arbiter::new(lab.clone());
         Self { lab, media, disks }
     }
 
     pub fn opened(settings: &[(&str, &str)]) -> Self {
         let mut bench = Self::new(settings);
-        bench.disks.open().unwrap();
+        bench.disks.open_disks().unwrap();
         assert_eq!(bench.disks.count(), 3);
         bench
     }
@@ -73,7 +73,7 @@ impl Bench {
     /// Gives everything back, and checks that nothing is left and no rule was broken.
     #[track_caller]
     pub fn end(mut self) {
-        self.disks.release().unwrap();
+        self.disks.release_disks().unwrap();
         assert_eq!(self.lab.pages_in_use(), 0);
         self.lab.assert_no_violation();
     }

@@ -67,7 +67,7 @@ fn a_host_that_loses_every_request_is_given_up() {
     let before = bench.lab.now();
     assert_eq!(bench.read(0, 3, 2), Err(DiskError::Timeout));
     assert!(bench.lab.now().millis_since(before) < 4 * 185_000, "three reconnects");
-    bench.disks.release().unwrap();
+    bench.disks.release_disks().unwrap();
     assert_eq!(bench.lab.pages_in_use(), 0);
 }
 
@@ -75,13 +75,13 @@ fn a_host_that_loses_every_request_is_given_up() {
 fn a_controller_that_does_not_answer_its_handshake_is_left_out() {
     for operation in ["7", "9", "10", "8"] {
         let mut bench = Bench::new(&[("ignore_vstor", operation)]);
-        bench.disks.open().unwrap();
+        bench.disks.open_disks().unwrap();
         assert_eq!(bench.disks.count(), 0, "operation {operation}");
         bench.end();
     }
     for setting in [("fail_gpadl", "on"), ("fail_open", "on"), ("max_vstor_version", "4.2")] {
         let mut bench = Bench::new(&[setting]);
-        bench.disks.open().unwrap();
+        bench.disks.open_disks().unwrap();
         assert_eq!(bench.disks.count(), 0, "{setting:?}");
         bench.end();
     }
@@ -90,7 +90,7 @@ fn a_controller_that_does_not_answer_its_handshake_is_left_out() {
 #[test]
 fn a_silent_host_has_no_disks() {
     let mut bench = Bench::new(&[("silent", "on")]);
-    assert_eq!(bench.disks.open(), Err(Error::HostTimeout));
+    assert_eq!(bench.disks.open_disks(), Err(Error::HostTimeout));
     assert_eq!(bench.disks.count(), 0);
 }
 
@@ -138,7 +138,7 @@ proptest! {
                 prop_assert!(bytes == before);
             }
         }
-        bench.disks.release().unwrap();
+        bench.disks.release_disks().unwrap();
         prop_assert_eq!(bench.lab.pages_in_use(), 0);
         let violations = bench.lab.violations();
         prop_assert!(violations.is_empty(), "{violations:?}");

@@ -2,13 +2,13 @@
 
 use hvpxe::error::Error;
 use hvpxe::nic::{MAX_FRAME_LEN, Nic, PacketFilter};
-use hvpxe::owner::NetDevice;
+use hvpxe::owner::Arbiter;
 
 use crate::handshake::{frame, receive_one};
 use crate::lab::Lab;
 use crate::wire::Wire;
 
-fn open(settings: &[(&str, &str)]) -> (Lab, Wire, NetDevice<Lab>) {
+fn open(settings: &[(&str, &str)]) -> (Lab, Wire, Arbiter<Lab>) {
     let (lab, wire) = Lab::with(settings);
     let mut nic = lab.net_device();
     nic.open().unwrap();
@@ -16,7 +16,7 @@ fn open(settings: &[(&str, &str)]) -> (Lab, Wire, NetDevice<Lab>) {
     (lab, wire, nic)
 }
 
-fn release(lab: &Lab, nic: &mut NetDevice<Lab>) {
+fn release(lab: &Lab, nic: &mut Arbiter<Lab>) {
     nic.release().unwrap();
     assert_eq!(lab.pages_in_use(), 0);
     lab.assert_no_violation();

@@ -15,8 +15,8 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::Record;
 use crate::error::Error;
 use crate::hv::{CpuidResult, Hypervisor};
-use crate::mem::PhysMem;
 use crate::mem::pages::PoolPages;
+use crate::mem::{Gpa, PhysMem};
 use crate::time::Ticks100ns;
 use crate::wire::hv::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIMP};
 use crate::wire::vmbs::{Anchor, Fixed, Live, OfferEntry, byte_sum, offer_state};
@@ -124,6 +124,10 @@ impl Hypervisor for Hv {
     }
 
     fn free_pages(&self, _pages: PoolPages) {}
+
+    fn map(&self, _gpa: Gpa) -> Option<PoolPages> {
+        None
+    }
 
     fn now(&self) -> Ticks100ns {
         self.now.set(self.now.get() + 10);
