@@ -216,7 +216,16 @@ api_entered:
         jmp     core_call
 1:      cmpw    ${RESULT_START_NBP}, exchange_result
         je      start_nbp               /* RESTART_TFTP does not return */
-        movw    caller_gs, %gs
+        cmpw    ${RESULT_FAILED}, exchange_result
+        jne     1f
+        lesw    exchange_block, %di     /* the core could not tell the status */
+        movw    %es, %ax
+        orw     %di, %ax
+        jz      1f
+        cmpw    $0xffff, %di
+        je      1f
+        movw    ${API_FAILURE}, %es:(%di)
+1:      movw    caller_gs, %gs
         movw    caller_fs, %fs
         movw    caller_es, %es
         movw    caller_ss, %ss

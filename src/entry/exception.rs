@@ -1,10 +1,12 @@
 //! Exceptions in long mode: the core says where it died, and the machine goes on without it.
 
+use core::fmt::{self, Write};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::hooks;
 use super::resident::{self, Resident};
-use crate::log;
+use super::{Rom, hooks};
+use crate::machine::Machine;
 
 const VECTORS: usize = 32;
 /// Length of a stub in asm/exception.s.
@@ -20,7 +22,6 @@ unsafe extern "C" {
 }
 
 /// What asm/exception.s pushes.
-#[derive(Debug)]
 #[repr(C)]
 pub struct Frame {
     /// rax rbx rcx rdx rsi rdi rbp r8-r15.
@@ -28,10 +29,10 @@ pub struct Frame {
     vector: u64,
     error_code: u64,
     rip: u64,
-    cs: u64,
-    rflags: u64,
+    _cs: u64,
+    _rflags: u64,
     rsp: u64,
-    ss: u64,
+    _ss: u64,
 }
 
 /// Fills the interrupt descriptor table.
@@ -45,17 +46,20 @@ pub fn install() {
     }
 }
 
-/// Logs an exception and gives the address in the resident block at which the machine goes on.
-#[unsafe(no_mangle)]
-extern "C" fn core_exception(frame: *const Frame) -> u64 {
-    // SAFETY: asm/exception.s passes the frame that it just pushed, in this layout; we run below it on the same stack.
-    let frame = unsafe { &*frame };
-    log::line(format_args!(
-        "the core died: exception {} (error code {:#x}) at {:#x}, stack {:#x}",
-        frame.vector, frame.error_code, frame.rip, frame.rsp
-    ));
-    let [rax, rbx, rcx, rdx, rsi, rdi, rbp, ..] = frame.registers;
-    log::line(format_args!("rax {rax:x} rbx {rbx:x} rcx {rcx:x} rdx {rdx:x} rsi {rsi:x} rdi {rdi:x} rbp {rbp:x}"));
+/// Names of [`Frame::registers`].
+const REGISTERS: [&str; 15] =
+    ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"];
+
+/// Set by the first exception: nothing in the core can be relied on from then on.
+static DEAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether there was an exception. Nothing but [`refuse`] may be called then.
+pub fn core_is_dead() -> bool {
+    DEAD.load(Ordering::Relaxed)
+}
+
+/// Leaves the answer of a dead core in the exchange area: an API call fails, and a block that interrupts lead into stays.
+pub fn refuse() {
     let keep = u16::from(hooks::installed());
     Resident::update(|exchange| {
         exchange.result = resident::RESULT_FAILED;
@@ -64,5 +68,34 @@ extern "C" fn core_exception(frame: *const Frame) -> u64 {
             _ => keep,
         };
     });
+}
+
+/// Shows an exception and gives the address in the resident block at which the machine goes on.
+#[unsafe(no_mangle)]
+extern "C" fn core_exception(frame: *const Frame) -> u64 {
+    // SAFETY: asm/exception.s passes the frame that it just pushed, in this layout; we run below it on the same stack.
+    let frame = unsafe { &*frame };
+    // One in here is not shown.
+    if !DEAD.swap(true, Ordering::Relaxed) {
+        let Frame { registers, vector, error_code, rip, rsp, .. } = frame;
+        say(format_args!("\nhvpxe: internal error: exception {vector} ({error_code:x}) at {rip:016x}"));
+        say(format_args!("\n  rsp {rsp:016x}"));
+        for (names, values) in REGISTERS.chunks(3).zip(registers.chunks(3)) {
+            say(format_args!("\n"));
+            for (name, value) in names.iter().zip(values) {
+                say(format_args!("  {name} {value:016x}"));
+            }
+        }
+        say(format_args!("\n"));
+    }
+    refuse();
     resident::core_done_address()
+}
+
+/// Writes to the screen and the log; at most 80 characters.
+fn say(arguments: fmt::Arguments<'_>) {
+    let mut text = heapless::String::<80>::new();
+    // A cut text is still worth having.
+    let _ = text.write_fmt(arguments);
+    Rom(()).print(&text);
 }

@@ -49,6 +49,9 @@ static NIC: Single<Option<Arbiter<Rom>>> = Single::new(None);
 #[unsafe(no_mangle)]
 extern "C" fn core_entry(exchange: *mut Exchange) {
     resident::locate(exchange);
+    if exception::core_is_dead() {
+        return exception::refuse();
+    }
     let rom = Rom(());
     let function = resident::function();
     if matches!(function, Some(Function::Boot | Function::Probe | Function::Count | Function::Load)) {

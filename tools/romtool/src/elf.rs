@@ -1,7 +1,9 @@
 //! The address spaces of linker.ld, as read from the linked ELF file.
 
-use anyhow::{Context, Result, ensure};
-use object::{Object, ObjectSection, ObjectSymbol};
+use std::ops::Range;
+
+use anyhow::{Context, Result, bail, ensure};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 /// What the linker made, cut up by where it runs.
 #[derive(Debug)]
@@ -77,4 +79,20 @@ impl Parts {
         );
         Ok(parts)
     }
+}
+
+/// Where in the core's image the only function is whose symbol contains `name`.
+///
+/// # Errors
+/// If there is none or more than one.
+pub fn function(elf: &[u8], name: &str) -> Result<Range<usize>> {
+    let file = object::File::parse(elf).context("the linked ROM is no ELF file")?;
+    let is_wanted = |symbol: &object::Symbol<'_, '_>| {
+        symbol.kind() == SymbolKind::Text && symbol.name().is_ok_and(|found| found.contains(name))
+    };
+    let found: Vec<_> = file.symbols().filter(is_wanted).collect();
+    let [symbol] = &found[..] else { bail!("{} functions of the core are named {name}", found.len()) };
+    let base = file.symbol_by_name("CORE").context("the ROM has no symbol CORE")?.address();
+    let start = usize::try_from(symbol.address() - base)?;
+    Ok(start..start + usize::try_from(symbol.size())?)
 }

@@ -100,6 +100,15 @@ pub fn parties(workspace: &Workspace) -> Result<Parties> {
     })
 }
 
+/// The boot program that breaks the core: a flat binary as a TFTP server gives it.
+///
+/// # Errors
+/// When `rust-src` can't be brought, or a compiler says no.
+pub fn saboteur(workspace: &Workspace) -> Result<PathBuf> {
+    rust_src::ensure(workspace)?;
+    for_bios(workspace, "saboteur", "saboteur-nbp", "nbp")
+}
+
 /// The linked core.
 fn elf(workspace: &Workspace) -> Result<PathBuf> {
     for_bios(workspace, "hvpxe", "hvpxe-rom", "rom")

@@ -6,6 +6,7 @@ mod budgets;
 mod chains;
 mod clients;
 mod conformance;
+mod exception;
 mod host_faults;
 mod installer;
 mod ipxe_lkrn;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<&'static BootTest> {
         clients::TESTS,
         media::TESTS,
         budgets::TESTS,
+        exception::TESTS,
         other_machines::TESTS,
         boot_entries::TESTS,
         boot_hooks::TESTS,
