@@ -108,12 +108,12 @@ rom_table:
 /* Settings (tools/romtool/src/settings.rs); all of them are copied to the exchange area. */
         .balign 4
 rom_settings:
-        .byte 2                         /* version of the settings */
+        .byte 3                         /* version of the settings */
         .byte {SETTINGS_SIZE}
 rom_setting_enabled:                    /* 0: no boot entry, and no boot */
         .byte 1
         .byte 0                         /* quiet: only what needs the user is on the screen */
-        .byte 0                         /* serial-log: the log goes to COM1, too */
+        .byte 0                         /* serial-log: 1 to 4: the log goes to COM1 to COM4, too */
 rom_setting_without_pmm:                /* leave PMM alone, as on a BIOS without it */
         .byte 0
 rom_setting_pnp:                        /* 0: romtool takes the pointer to the PnP header out */
@@ -121,8 +121,9 @@ rom_setting_pnp:                        /* 0: romtool takes the pointer to the P
 rom_setting_hook:                       /* on a BIOS without boot entries: 0 INT 19h, 1 INT 18h, 2 none */
         .byte 0
         .byte 0                         /* key-wait: seconds before a boot */
-        .byte 0
+        .byte 10                        /* link-wait: seconds for the link */
         .word 0                         /* vlan: tag of all frames, 0 for none */
+        .word 60                        /* dhcp-wait: seconds to look for a DHCP server */
         .org rom_settings + {SETTINGS_SIZE}, 0
 
 rom_packed_size:                        /* bytes of payload behind rom_payload */

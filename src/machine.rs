@@ -80,6 +80,17 @@ pub trait Machine: Clone {
         0
     }
 
+    /// Seconds that the card has to report a link. Default: ten; a virtual switch's port is up at once, unless its host has
+    /// just started.
+    fn link_wait_seconds(&self) -> u16 {
+        10
+    }
+
+    /// Seconds to look for a DHCP server. Default: PXE 2.1's minute.
+    fn dhcp_wait_seconds(&self) -> u16 {
+        60
+    }
+
     /// The card that the boot entry stands for, counted from 1; 0: any.
     fn boot_card(&self) -> usize {
         0

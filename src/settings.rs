@@ -18,28 +18,62 @@ pub enum Setting {
     Enabled = 2,
     /// The screen is for errors, menus and prompts only.
     Quiet = 3,
-    /// The log goes to COM1, too.
+    /// The serial port that the log goes to as well: 1 to 4 for COM1 to COM4; 0 for none.
     SerialLog = 4,
     /// Seconds to wait for a key before a boot.
     KeyWait = 8,
+    /// Seconds to wait for the link.
+    LinkWait = 9,
     /// VLAN id of all frames; 0 for none. A word.
     Vlan = 10,
+    /// Seconds to look for a DHCP server. A word.
+    DhcpWait = 12,
 }
 
-/// The names in texts, and the largest value; 1 means that the value is a word, `off` or `on`.
-const NAMES: [(&[u8], Setting, u16); 5] = [
-    (b"enabled", Setting::Enabled, 1),
-    (b"quiet", Setting::Quiet, 1),
-    (b"serial-log", Setting::SerialLog, 1),
-    (b"key-wait", Setting::KeyWait, 60),
-    (b"vlan", Setting::Vlan, 4094),
+/// What may stand behind a name.
+enum Values {
+    /// One of these words, by its number.
+    Words(&'static [&'static [u8]]),
+    /// A number from the first to the second.
+    Numbers(u16, u16),
+}
+
+/// Off or on.
+const SWITCH: Values = Values::Words(&[b"off", b"on"]);
+
+/// The names in texts.
+const NAMES: [(&[u8], Setting, Values); 7] = [
+    (b"enabled", Setting::Enabled, SWITCH),
+    (b"quiet", Setting::Quiet, SWITCH),
+    (b"serial-log", Setting::SerialLog, Values::Words(&[b"off", b"com1", b"com2", b"com3", b"com4"])),
+    (b"key-wait", Setting::KeyWait, Values::Numbers(0, 60)),
+    (b"link-wait", Setting::LinkWait, Values::Numbers(0, 120)),
+    (b"vlan", Setting::Vlan, Values::Numbers(0, 4094)),
+    (b"dhcp-wait", Setting::DhcpWait, Values::Numbers(1, 600)),
 ];
+
+impl Setting {
+    const fn is_word(self) -> bool {
+        matches!(self, Self::Vlan | Self::DhcpWait)
+    }
+}
+
+impl Values {
+    fn parse(&self, text: &[u8]) -> Option<u16> {
+        match self {
+            Self::Words(words) => words.iter().position(|&word| word == text).map(|index| index as u16),
+            Self::Numbers(min, max) => decimal(text)
+                .and_then(|number| u16::try_from(number).ok())
+                .filter(|number| (min..=max).contains(&number)),
+        }
+    }
+}
 
 /// Looks a setting up.
 #[must_use]
 pub fn value(table: &Table, setting: Setting) -> u16 {
     let at = setting as usize;
-    let high = if setting == Setting::Vlan { table[at + 1] } else { 0 };
+    let high = if setting.is_word() { table[at + 1] } else { 0 };
     u16::from_le_bytes([table[at], high])
 }
 
@@ -50,7 +84,7 @@ pub fn change(table: &mut Table, text: &[u8]) {
             Some((setting, value)) => {
                 let [low, high] = value.to_le_bytes();
                 table[setting as usize] = low;
-                if setting == Setting::Vlan {
+                if setting.is_word() {
                     table[setting as usize + 1] = high;
                 }
             }
@@ -60,14 +94,9 @@ pub fn change(table: &mut Table, text: &[u8]) {
 }
 
 fn assignment(word: &[u8]) -> Option<(Setting, u16)> {
-    NAMES.iter().find_map(|&(name, setting, max)| {
-        let value = match (word.strip_prefix(name)?.strip_prefix(b"=")?, max) {
-            (b"off", 1) => 0,
-            (b"on", 1) => 1,
-            (_, 1) => return None,
-            (digits, _) => decimal(digits).and_then(|value| u16::try_from(value).ok())?,
-        };
-        (value <= max).then_some((setting, value))
+    NAMES.iter().find_map(|(name, setting, values)| {
+        let value = values.parse(word.strip_prefix(*name)?.strip_prefix(b"=")?)?;
+        Some((*setting, value))
     })
 }
 
@@ -75,17 +104,20 @@ fn assignment(word: &[u8]) -> Option<(Setting, u16)> {
 mod tests {
     use super::*;
 
-    /// As `configure` writes it: nothing on but `enabled` and `pnp`.
-    const DEFAULT: Table = [2, 16, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    /// As `configure` writes it: nothing on but `enabled` and `pnp`; ten seconds for the link, a minute for DHCP.
+    const DEFAULT: Table = [3, 16, 1, 0, 0, 0, 1, 0, 0, 10, 0, 0, 60, 0, 0, 0];
 
     #[test]
     fn words_change_their_settings_alone() {
         let mut table = DEFAULT;
         change(&mut table, b" quiet=on\n\tenabled=off");
-        assert_eq!(table, [2, 16, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        change(&mut table, b"serial-log=on quiet=off key-wait=60 vlan=4094");
-        assert_eq!(table, [2, 16, 0, 0, 1, 0, 1, 0, 60, 0, 0xfe, 0x0f, 0, 0, 0, 0]);
-        assert_eq!(value(&table, Setting::SerialLog), 1);
+        assert_eq!(table, [3, 16, 0, 1, 0, 0, 1, 0, 0, 10, 0, 0, 60, 0, 0, 0]);
+        change(&mut table, b"serial-log=com4 quiet=off key-wait=60 vlan=4094");
+        change(&mut table, b"link-wait=0 dhcp-wait=600");
+        assert_eq!(table, [3, 16, 0, 0, 4, 0, 1, 0, 60, 0, 0xfe, 0x0f, 0x58, 0x02, 0, 0]);
+        assert_eq!(value(&table, Setting::SerialLog), 4);
+        assert_eq!(value(&table, Setting::LinkWait), 0);
+        assert_eq!(value(&table, Setting::DhcpWait), 600);
         assert_eq!(value(&table, Setting::Enabled), 0);
         assert_eq!(value(&table, Setting::Vlan), 4094);
     }
@@ -97,6 +129,7 @@ mod tests {
             &mut table,
             b"quiet quiet= quiet=ON quiet=onn =on colour=on \xff\0 quiet-=on vlan=4095 key-wait=on vlan=",
         );
+        change(&mut table, b"serial-log=com5 serial-log=on serial-log=com link-wait=121 dhcp-wait=0 dhcp-wait=601");
         change(&mut table, b"");
         assert_eq!(table, DEFAULT);
     }

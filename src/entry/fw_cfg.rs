@@ -1,4 +1,4 @@
-//! Settings from QEMU's command line: `-fw_cfg name=opt/hvpxe/settings,string='quiet=on serial-log=on'`.
+//! Settings from QEMU's command line: `-fw_cfg name=opt/hvpxe/settings,string='quiet=on serial-log=com1'`.
 //!
 //! Source: QEMU, docs/specs/fw_cfg.rst: "Hardware Interface", "Firmware Configuration Items". Numbers are big-endian.
 

@@ -63,6 +63,14 @@ impl Machine for Rom {
         settings::get(Setting::KeyWait)
     }
 
+    fn link_wait_seconds(&self) -> u16 {
+        settings::get(Setting::LinkWait)
+    }
+
+    fn dhcp_wait_seconds(&self) -> u16 {
+        settings::get(Setting::DhcpWait)
+    }
+
     fn boot_card(&self) -> usize {
         Resident::read(|exchange| exchange.card).into()
     }

@@ -5,8 +5,8 @@ use super::{fw_cfg, memory};
 use crate::arch::serial;
 use crate::settings::{Setting, change, value};
 
-/// BDA, port addresses of COM1 to COM4; 0: there is none.
-const BDA_COM1: u32 = 0x400;
+/// BDA, port addresses of COM1 to COM4, a word each; 0: there is none.
+const BDA_SERIAL_PORTS: u32 = 0x400;
 
 /// Collects the settings and opens what they ask for, at the start of a boot attempt.
 pub fn apply() {
@@ -15,9 +15,11 @@ pub fn apply() {
         change(&mut table, &text);
         Resident::update(|exchange| exchange.settings = table);
     }
-    let com1 = memory::read_low(BDA_COM1) as u16;
-    if is_on(Setting::SerialLog) && com1 != 0 {
-        serial::open(com1);
+    if let index @ 1..=4 = get(Setting::SerialLog) {
+        let port = memory::read_low(BDA_SERIAL_PORTS + 2 * u32::from(index - 1)) as u16;
+        if port != 0 {
+            serial::open(port);
+        }
     }
 }
 

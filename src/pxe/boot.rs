@@ -19,10 +19,6 @@ use crate::nic::Nic;
 use crate::text::{Dotted, Plain, Printable};
 use crate::wire::pxe::{BangPxe, PxenvPlus, PxenvStatus};
 
-/// How long the card may take to report a link (policy; a virtual switch's port is up at once, unless its host has just
-/// started).
-const LINK_WAIT_MS: u64 = 10_000;
-
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// Boots from the network, and says on the screen what it does.
     ///
@@ -148,7 +144,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             note(&self.machine, format_args!(", card {index} of {count}"));
         }
         self.machine.note("\n");
-        let deadline = self.machine.now().plus_millis(LINK_WAIT_MS);
+        let deadline = self.machine.now().plus_millis(u64::from(self.machine.link_wait_seconds()) * 1000);
         while !self.nic.link_is_up()? {
             if self.machine.now() >= deadline {
                 return Err(Error::LinkDown.into());

@@ -187,6 +187,27 @@ fn one_card_of_several_is_named() {
 }
 
 #[test]
+fn the_settings_say_how_long_to_wait() {
+    // A DISCOVER goes out at the start, and after 4, 12, 28, 60, 92, ... seconds.
+    for (seconds, discovers) in [(1, 1), (4, 1), (5, 2), (60, 4), (100, 6)] {
+        let (mut rig, server) = rig(&[("dhcp.fault", "silent")]);
+        rig.machine.waits.set(Some(seconds));
+        fails(&mut rig, "PXE-E51");
+        let took = rig.machine.seconds();
+        assert!(took.abs_diff(seconds.into()) <= discovers, "{took} s, not {seconds}");
+        let screen = rig.machine.screen.borrow();
+        assert!(screen.contains("looking for servers"), "{screen}");
+        drop(server);
+
+        let mut unplugged = Rig::new();
+        unplugged.card.unplugged.set(true);
+        unplugged.machine.waits.set(Some(seconds));
+        fails(&mut unplugged, "PXE-E61");
+        assert_eq!(unplugged.machine.seconds(), u64::from(seconds));
+    }
+}
+
+#[test]
 fn a_card_without_link_is_waited_for_and_explained() {
     let mut rig = Rig::new();
     rig.card.unplugged.set(true);

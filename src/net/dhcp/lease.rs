@@ -15,8 +15,11 @@ use super::message::{self, Message, code};
 use super::request::{ACK, CLIENT_PORT, Contents, DISCOVER, NAK, OFFER, REQUEST, SERVER_PORT, Session};
 use super::{BootInfo, Event, Lease, PACKET_LEN};
 
-/// Seconds after each DISCOVER.
-const DISCOVER_WAITS: [u64; 4] = [4, 8, 16, 32];
+/// Seconds after the first DISCOVER; each next time it is twice as long.
+const FIRST_WAIT: u64 = 4;
+
+/// Most seconds after a DISCOVER.
+const LONGEST_WAIT: u64 = 32;
 
 /// Seconds after each REQUEST to any server.
 pub(super) const REQUEST_WAITS: [u64; 4] = [1, 2, 3, 4];
@@ -95,7 +98,8 @@ fn discover<N: Nic, M: Machine>(
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), NetError> {
     let contents = Contents { message_type: DISCOVER, ..Contents::default() };
-    for (attempt, wait) in (1..).zip(DISCOVER_WAITS) {
+    let seconds = net.machine.dhcp_wait_seconds().into();
+    for (attempt, wait) in (1..).zip(discover_waits(seconds)) {
         observer(Event::Discovering(attempt));
         session.send(net, &contents, (Ipv4Addr::BROADCAST, SERVER_PORT), &mut info.discover)?;
         let random = u64::from(net.machine.random()) % (2 * SECOND);
@@ -115,6 +119,17 @@ fn discover<N: Nic, M: Machine>(
         }
     }
     Ok(())
+}
+
+/// The waits after each DISCOVER, in seconds; so many in all.
+fn discover_waits(seconds: u64) -> impl Iterator<Item = u64> {
+    let (mut left, mut next) = (seconds, FIRST_WAIT);
+    core::iter::from_fn(move || {
+        let wait = next.min(left);
+        left -= wait;
+        next = LONGEST_WAIT.min(2 * next);
+        (wait > 0).then_some(wait)
+    })
 }
 
 /// Looks at one datagram during DISCOVER, and keeps it if it is the best offer so far.

@@ -41,6 +41,8 @@ pub struct MachineState {
     pub hooked: Cell<bool>,
     /// Whether somebody hooked above us.
     pub hooked_above: Cell<bool>,
+    /// How many seconds the settings give the link and DHCP; `None`: as many as the image does.
+    pub waits: Cell<Option<u16>>,
 }
 
 impl MachineState {
@@ -78,6 +80,14 @@ impl Machine for SimMachine {
 
     fn random(&self) -> u32 {
         self.0.now.get() as u32 ^ 0x5eed_1234
+    }
+
+    fn link_wait_seconds(&self) -> u16 {
+        self.0.waits.get().unwrap_or(10)
+    }
+
+    fn dhcp_wait_seconds(&self) -> u16 {
+        self.0.waits.get().unwrap_or(60)
     }
 
     fn system_uuid(&self) -> Option<[u8; 16]> {

@@ -8,12 +8,15 @@ use std::fmt;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Version of the table.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Length of the table in bytes, with version and length; what is not used yet is zero.
 pub const SIZE: usize = 16;
 
 /// Values of the setting `hook`, in the order of their numbers in the table.
 const HOOKS: [&str; 3] = ["int19", "int18", "off"];
+
+/// Values of the setting `serial-log`, likewise.
+const SERIAL_PORTS: [&str; 5] = ["off", "com1", "com2", "com3", "com4"];
 
 /// What a setting can be.
 #[derive(Clone, Copy)]
@@ -22,8 +25,8 @@ enum Kind {
     Switch,
     /// One of some words, by its number.
     Choice(&'static [&'static str]),
-    /// A number from 0 to this.
-    Number(u16),
+    /// A number from the first to the second.
+    Number(u16, u16),
 }
 
 /// A setting as `configure` knows it.
@@ -40,7 +43,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 8] = [
+pub const KEYS: [Key; 10] = [
     Key {
         name: "enabled",
         about: "boot at all; off: no boot entry, and other media say that they are switched off",
@@ -57,8 +60,8 @@ pub const KEYS: [Key; 8] = [
     },
     Key {
         name: "serial-log",
-        about: "write the log to the serial port COM1, too (115200 baud, 8N1)",
-        kind: Kind::Switch,
+        about: "write the log to this serial port, too (115200 baud, 8N1)",
+        kind: Kind::Choice(&SERIAL_PORTS),
         at: 4,
         default: 0,
     },
@@ -86,14 +89,28 @@ pub const KEYS: [Key; 8] = [
     Key {
         name: "key-wait",
         about: "seconds to wait for a key before a network boot: Esc skips it, a digit picks the card",
-        kind: Kind::Number(60),
+        kind: Kind::Number(0, 60),
         at: 8,
         default: 0,
     },
     Key {
+        name: "link-wait",
+        about: "seconds to wait for the network card's link",
+        kind: Kind::Number(0, 120),
+        at: 9,
+        default: 10,
+    },
+    Key {
+        name: "dhcp-wait",
+        about: "seconds to look for a DHCP server; it is asked 4 seconds apart at first, then less often",
+        kind: Kind::Number(1, 600),
+        at: 12,
+        default: 60,
+    },
+    Key {
         name: "vlan",
         about: "VLAN tag (IEEE 802.1Q) of all frames; 0 for none",
-        kind: Kind::Number(4094),
+        kind: Kind::Number(0, 4094),
         at: 10,
         default: 0,
     },
@@ -114,15 +131,26 @@ impl Kind {
         match self {
             Self::Switch => 1,
             Self::Choice(words) => words.len() as u16 - 1,
-            Self::Number(max) => max,
+            Self::Number(_, max) => max,
         }
+    }
+
+    const fn min(self) -> u16 {
+        match self {
+            Self::Switch | Self::Choice(_) => 0,
+            Self::Number(min, _) => min,
+        }
+    }
+
+    fn allows(self, value: u16) -> bool {
+        (self.min()..=self.max()).contains(&value)
     }
 
     fn parse(self, text: &str) -> Option<u16> {
         match self {
             Self::Switch => ["off", "on"].iter().position(|&word| word == text).map(|index| index as u16),
             Self::Choice(words) => words.iter().position(|&word| word == text).map(|index| index as u16),
-            Self::Number(max) => text.parse().ok().filter(|&number| number <= max),
+            Self::Number(..) => text.parse().ok().filter(|&number| self.allows(number)),
         }
     }
 
@@ -131,7 +159,7 @@ impl Kind {
         match self {
             Self::Switch => "`on` or `off`".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
-            Self::Number(max) => format!("a number from 0 to {max}"),
+            Self::Number(min, max) => format!("a number from {min} to {max}"),
         }
     }
 
@@ -139,7 +167,7 @@ impl Kind {
         match self {
             Self::Switch => if value == 1 { "on" } else { "off" }.to_owned(),
             Self::Choice(words) => words[usize::from(value)].to_owned(),
-            Self::Number(_) => value.to_string(),
+            Self::Number(..) => value.to_string(),
         }
     }
 }
@@ -192,7 +220,7 @@ impl Settings {
         for (key, value) in KEYS.iter().zip(&mut settings.0) {
             let high = if key.is_word() { bytes[key.at + 1] } else { 0 };
             *value = u16::from_le_bytes([bytes[key.at], high]);
-            ensure!(*value <= key.kind.max(), "the setting {} is {value:#x}, not {}", key.name, key.kind.values());
+            ensure!(key.kind.allows(*value), "the setting {} is {value:#x}, not {}", key.name, key.kind.values());
         }
         ensure!(settings.to_bytes() == bytes, "unused bytes of the settings are not zero");
         Ok(settings)
@@ -228,22 +256,33 @@ impl fmt::Display for Settings {
 mod tests {
     use super::*;
 
-    /// asm/rom_header.s: version, length, enabled, quiet, serial-log, without-pmm, pnp, hook, key-wait, -, vlan.
-    const DEFAULT: [u8; SIZE] = [2, 16, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    /// asm/rom_header.s: version, length, enabled, quiet, serial-log, without-pmm, pnp, hook, key-wait, link-wait, vlan,
+    /// dhcp-wait.
+    const DEFAULT: [u8; SIZE] = [3, 16, 1, 0, 0, 0, 1, 0, 0, 10, 0, 0, 60, 0, 0, 0];
 
     #[test]
     fn the_bytes_are_those_of_the_assembly() {
         assert_eq!(Settings::default().to_bytes(), DEFAULT);
         let mut settings = Settings::default();
-        for assignment in ["without-pmm=on", "pnp=off", "hook=int18", "key-wait=5", "vlan=4094"] {
+        for assignment in [
+            "without-pmm=on",
+            "pnp=off",
+            "hook=int18",
+            "key-wait=5",
+            "vlan=4094",
+            "link-wait=0",
+            "dhcp-wait=600",
+            "serial-log=com2",
+        ] {
             settings.set(assignment).unwrap();
         }
         let bytes = settings.to_bytes();
-        assert_eq!(bytes, [2, 16, 1, 0, 0, 1, 0, 1, 5, 0, 0xfe, 0x0f, 0, 0, 0, 0]);
+        assert_eq!(bytes, [3, 16, 1, 0, 2, 1, 0, 1, 5, 0, 0xfe, 0x0f, 0x58, 0x02, 0, 0]);
         assert_eq!(Settings::from_bytes(&bytes).unwrap(), settings);
         assert_eq!(
             settings.to_string(),
-            "enabled=on quiet=off serial-log=off without-pmm=on pnp=off hook=int18 key-wait=5 vlan=4094"
+            "enabled=on quiet=off serial-log=com2 without-pmm=on pnp=off hook=int18 key-wait=5 link-wait=0 dhcp-wait=600 \
+             vlan=4094"
         );
         assert_eq!(settings.get("vlan"), 4094);
     }
@@ -253,11 +292,13 @@ mod tests {
         let mut settings = Settings::default();
         assert!(settings.set("colour=on").unwrap_err().to_string().contains("enabled, quiet"));
         assert!(settings.set("hook=int13").unwrap_err().to_string().contains("int19, int18, off"));
-        for assignment in ["quiet=perhaps", "quiet", "vlan=4095", "key-wait=-1"] {
+        for assignment in
+            ["quiet=perhaps", "quiet", "vlan=4095", "key-wait=-1", "dhcp-wait=0", "serial-log=on", "serial-log=com5"]
+        {
             assert!(settings.set(assignment).is_err(), "{assignment}");
         }
         assert_eq!(settings, Settings::default());
-        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (15, 1)] {
+        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (12, 0), (15, 1)] {
             let mut bytes = DEFAULT;
             bytes[at] = value;
             assert!(Settings::from_bytes(&bytes).is_err(), "byte {at}");

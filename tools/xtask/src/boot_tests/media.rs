@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use netserver::Event;
 use romtool::medium::Medium;
 
 use super::{BOOT, Bench, BootTest, finish};
@@ -32,7 +33,12 @@ pub const TESTS: &[BootTest] = &[
         about: "quiet=on: the screen stays empty, the log does not",
         run: settings_quiet,
     },
-    BootTest { name: "settings-serial-log", about: "serial-log=on: the log is on COM1", run: settings_serial_log },
+    BootTest {
+        name: "settings-waits",
+        about: "serial-log=com2 dhcp-wait=6: the log is on COM2, and DHCP is given up after two attempts",
+        run: settings_waits,
+    },
+    BootTest { name: "settings-serial-log", about: "serial-log=com1: the log is on COM1", run: settings_serial_log },
     BootTest {
         name: "settings-fw-cfg",
         about: "settings by QEMU's fw_cfg go over those of the ROM",
@@ -190,7 +196,7 @@ fn settings_quiet(bench: &Bench) -> Result<()> {
 }
 
 fn settings_serial_log(bench: &Bench) -> Result<()> {
-    let drive = Drive::Floppy(image(bench, Medium::Floppy, &["quiet=on", "serial-log=on"])?);
+    let drive = Drive::Floppy(image(bench, Medium::Floppy, &["quiet=on", "serial-log=com1"])?);
     let mut session = bench.start(&machine(bench, drive, Drive::Disk)?)?;
     session.expect("boot:", BOOT)?;
     let report = finish(session)?;
@@ -203,9 +209,23 @@ fn settings_serial_log(bench: &Bench) -> Result<()> {
 
 fn settings_fw_cfg(bench: &Bench) -> Result<()> {
     let mut machine = bench.machine_with_disk(bench.slirp("", None), &[])?;
-    machine.settings = vec!["serial-log=on".to_owned(), "enabled=off".to_owned()];
+    machine.settings = vec!["serial-log=com1".to_owned(), "enabled=off".to_owned()];
     let report = bench.falls_through(&machine, &[SWITCHED_OFF], BOOT)?;
     ensure!(report.console.contains("hvpxe: core at"), "the log is not on COM1:\n{}", report.console);
+    Ok(())
+}
+
+/// DHCP message type (RFC 2132, option 53).
+const DISCOVER: u8 = 1;
+
+fn settings_waits(bench: &Bench) -> Result<()> {
+    let mut machine = bench.machine_with_disk(bench.server(&[("dhcp.fault", "silent")]), &[])?;
+    machine.settings = vec!["serial-log=com2".to_owned(), "dhcp-wait=6".to_owned()];
+    let report = bench.falls_through(&machine, &["PXE-E51"], BOOT)?;
+    let discovers = report.events.iter().filter(|event| matches!(event, Event::Dhcp(DISCOVER))).count();
+    ensure!(discovers == 2, "{discovers} DISCOVERs in six seconds");
+    ensure!(report.com2.contains("hvpxe: core at"), "the log is not on COM2:\n{}", report.com2);
+    ensure!(!report.console.contains("hvpxe: core at"), "the log is on COM1:\n{}", report.console);
     Ok(())
 }
 

@@ -112,6 +112,11 @@ impl SessionFiles {
         self.dir.path().join("e9.log")
     }
 
+    /// What the guest wrote to COM2.
+    pub fn com2(&self) -> PathBuf {
+        self.dir.path().join("com2.log")
+    }
+
     /// Rules that the guest broke.
     pub fn violations(&self) -> PathBuf {
         self.dir.path().join("violations")
@@ -143,6 +148,7 @@ impl Machine {
         let graphics = if self.display.is_some() { "on" } else { "off" };
         command.arg("-machine").arg(format!("pc,memory-backend=ram,graphics={graphics}"));
         command.args(["-serial", "mon:stdio"]);
+        command.arg("-serial").arg(words(["file:".into(), escaped(&files.com2())]));
         command.arg("-display").arg(self.display.as_ref().map_or("none".to_owned(), Display::argument));
         command.arg("-chardev").arg(words(["file,id=e9,path=".into(), escaped(&files.debug_log())]));
         command.args(["-device", "isa-debugcon,iobase=0xe9,chardev=e9"]);

@@ -65,6 +65,8 @@ pub struct Report {
     pub console: String,
     /// Port 0xE9: the ROM's log.
     pub log: String,
+    /// COM2.
+    pub com2: String,
     /// Rules of the interface that the guest broke, one a line; empty is good. `None`: not a Hyper-V machine.
     pub violations: Option<String>,
     /// What our own network server saw.
@@ -189,10 +191,11 @@ impl Session {
             // The plugin writes it last of all: without it QEMU has crashed, or the plugin was never loaded.
             read(&self.files.counters()).context("the Hyper-V host did not end in order")?;
         }
-        let log = fs::read(self.files.debug_log()).unwrap_or_default();
+        let [log, com2] = [self.files.debug_log(), self.files.com2()].map(|path| fs::read(path).unwrap_or_default());
         Ok(Report {
             console: self.console_text(),
             log: String::from_utf8_lossy(&log).into_owned(),
+            com2: String::from_utf8_lossy(&com2).into_owned(),
             violations,
             events: self.services.events(),
         })
