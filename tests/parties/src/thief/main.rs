@@ -8,6 +8,7 @@
 mod disk;
 mod file;
 mod machine;
+mod undi;
 mod watch;
 
 use parties::options::Thief as Options;
@@ -56,6 +57,7 @@ extern "sysv64" fn nbp_main() -> u32 {
     step("01.2", "the disk is there", disk::check);
     step("02.1", "the calls work after each theft", calls_between);
     step("02.2", "the disk works after each theft", disk::between);
+    step("02.3", "the card answers after each theft", undi::ask);
     step("03.1", "a file is read over all thefts", file::read);
     step("04.1", "the calls still work", calls);
     step("04.2", "the disk is still there", disk::check);
