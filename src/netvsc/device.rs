@@ -282,7 +282,7 @@ impl<H: Hypervisor> Device<H> {
             section_index: U32::new(index),
             section_size: U32::new((head_len + padded) as u32),
         };
-        let bytes = nvsp::padded(&message);
+        let bytes = nvsp::padded(message.as_bytes());
         let bytes = &bytes[..self.exchange.message_len];
         let flags = ring::FLAG_COMPLETION_REQUESTED;
         self.channel.send(connection, ring::PACKET_IN_BAND, flags, u64::from(index), &[], bytes)?;

@@ -1,7 +1,7 @@
 //! NVSP: version, configuration and buffers of the card.
 
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::device::Device;
 use super::exchange::NVSP_TRANSACTION;
@@ -30,7 +30,7 @@ impl<H: Hypervisor> Device<H> {
                 version: U32::new(version),
                 version_again: U32::new(version),
             };
-            let complete: InitComplete = self.nvsp_exchange(connection, &init)?;
+            let complete: InitComplete = answer(self.nvsp_exchange(connection, init.as_bytes())?)?;
             // A refusal has status 0 on OpenVMM.
             if complete.message_type == message_type::INIT_COMPLETE && complete.status == STATUS_SUCCESS {
                 return Ok(version);
@@ -49,14 +49,14 @@ impl<H: Hypervisor> Device<H> {
                 reserved: U32::ZERO,
                 capabilities: U64::ZERO,
             };
-            self.nvsp_send(connection, 0, &config)?;
+            self.nvsp_send(connection, 0, config.as_bytes())?;
         }
         let ndis = SendNdisVersion {
             message_type: U32::new(message_type::SEND_NDIS_VERSION),
             major: U32::new(6),
             minor: U32::new(if version >= VERSION_5 { 30 } else { 1 }),
         };
-        self.nvsp_send(connection, 0, &ndis)
+        self.nvsp_send(connection, 0, ndis.as_bytes())
     }
 
     /// Hands the host the receive buffer of `size` bytes.
@@ -72,7 +72,7 @@ impl<H: Hypervisor> Device<H> {
             id: U16::new(RECEIVE_BUFFER_ID),
             reserved: U16::ZERO,
         };
-        let complete: RecvBufComplete = self.nvsp_exchange(connection, &message)?;
+        let complete: RecvBufComplete = answer(self.nvsp_exchange(connection, message.as_bytes())?)?;
         if complete.message_type != message_type::SEND_RECV_BUF_COMPLETE {
             return Err(Error::HostProtocol);
         }
@@ -94,7 +94,7 @@ impl<H: Hypervisor> Device<H> {
             id: U16::new(SEND_BUFFER_ID),
             reserved: U16::ZERO,
         };
-        let complete: SendBufComplete = self.nvsp_exchange(connection, &message)?;
+        let complete: SendBufComplete = answer(self.nvsp_exchange(connection, message.as_bytes())?)?;
         if complete.message_type != message_type::SEND_SEND_BUF_COMPLETE {
             return Err(Error::HostProtocol);
         }
@@ -105,26 +105,25 @@ impl<H: Hypervisor> Device<H> {
     }
 
     /// Sends a request and returns the payload of its completion.
-    fn nvsp_exchange<Q: IntoBytes + Immutable, A: FromBytes>(
+    fn nvsp_exchange(
         &mut self,
         connection: &mut Connection<H>,
-        request: &Q,
-    ) -> Result<A, Error> {
+        request: &[u8],
+    ) -> Result<&[u8; MESSAGE_LEN_V6_1], Error> {
         self.exchange.nvsp_answer = None;
         self.nvsp_send(connection, FLAG_COMPLETION_REQUESTED, request)?;
         self.wait(connection, |exchange| exchange.nvsp_answer.is_some())?;
-        let answer = self.exchange.nvsp_answer.take().ok_or(Error::HostProtocol)?;
-        A::read_from_prefix(&answer).map(|(answer, _)| answer).map_err(|_| Error::HostProtocol)
+        self.exchange.nvsp_answer.as_ref().ok_or(Error::HostProtocol)
     }
 
-    fn nvsp_send<Q: IntoBytes + Immutable>(
-        &mut self,
-        connection: &Connection<H>,
-        flags: u16,
-        request: &Q,
-    ) -> Result<(), Error> {
+    fn nvsp_send(&mut self, connection: &Connection<H>, flags: u16, request: &[u8]) -> Result<(), Error> {
         let bytes = padded(request);
         let bytes = &bytes[..self.exchange.message_len];
         self.channel.send(connection, PACKET_IN_BAND, flags, NVSP_TRANSACTION, &[], bytes)
     }
+}
+
+/// What the payload of a completion says.
+fn answer<A: FromBytes>(payload: &[u8; MESSAGE_LEN_V6_1]) -> Result<A, Error> {
+    A::read_from_prefix(payload).map(|(answer, _)| answer).map_err(|_| Error::HostProtocol)
 }

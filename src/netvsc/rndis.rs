@@ -49,7 +49,7 @@ impl<H: Hypervisor> Device<H> {
     /// Asks for an object; returns how many bytes of it fit into `value`.
     pub(super) fn query(&mut self, connection: &mut Connection<H>, oid: u32, value: &mut [u8]) -> Result<usize, Error> {
         let answer = self.query_or_set(connection, message_type::QUERY, oid, &[])?;
-        let (complete, _) = QueryComplete::read_from_prefix(&answer).map_err(|_| Error::HostProtocol)?;
+        let (complete, _) = QueryComplete::read_from_prefix(answer).map_err(|_| Error::HostProtocol)?;
         let start = (complete.info_offset.get() as usize).saturating_add(OFFSET_BASE);
         let length = value.len().min(complete.info_length.get() as usize);
         let info = answer.get(start..).and_then(|rest| rest.get(..length)).ok_or(Error::HostProtocol)?;
@@ -68,7 +68,7 @@ impl<H: Hypervisor> Device<H> {
         kind: u32,
         oid: u32,
         value: &[u8],
-    ) -> Result<[u8; MAX_ANSWER_LEN], Error> {
+    ) -> Result<&[u8; MAX_ANSWER_LEN], Error> {
         let length = size_of::<QueryOrSet>() + value.len();
         let request = QueryOrSet {
             header: Header { message_type: U32::new(kind), length: U32::new(length as u32) },
@@ -111,14 +111,14 @@ impl<H: Hypervisor> Device<H> {
     }
 
     /// Sends a request and returns the answer to it, whose status is success.
-    fn ask(&mut self, connection: &mut Connection<H>, request: &[u8]) -> Result<[u8; MAX_ANSWER_LEN], Error> {
+    fn ask(&mut self, connection: &mut Connection<H>, request: &[u8]) -> Result<&[u8; MAX_ANSWER_LEN], Error> {
         self.exchange.rndis_sent = false;
         self.exchange.rndis_answer = None;
         self.put(connection, REQUEST_OFFSET, RNDIS_TRANSACTION, request)?;
         let done = |exchange: &Exchange| exchange.rndis_sent && exchange.rndis_answer.is_some();
         self.wait(connection, done)?;
-        let answer = self.exchange.rndis_answer.take().ok_or(Error::HostProtocol)?;
-        let (completion, _) = Completion::read_from_prefix(&answer).map_err(|_| Error::HostProtocol)?;
+        let answer = self.exchange.rndis_answer.as_ref().ok_or(Error::HostProtocol)?;
+        let (completion, _) = Completion::read_from_prefix(answer).map_err(|_| Error::HostProtocol)?;
         if completion.status == STATUS_SUCCESS { Ok(answer) } else { Err(Error::HostRefused) }
     }
 
@@ -146,7 +146,7 @@ impl<H: Hypervisor> Device<H> {
             section_index: U32::new(nvsp::NO_SECTION),
             section_size: U32::ZERO,
         };
-        let payload = nvsp::padded(&head);
+        let payload = nvsp::padded(head.as_bytes());
         let payload = &payload[..self.exchange.message_len];
         let flags = FLAG_COMPLETION_REQUESTED;
         self.channel.send(connection, PACKET_GPA_DIRECT, flags, transaction_id, range.as_bytes(), payload)

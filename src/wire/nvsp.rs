@@ -187,9 +187,9 @@ const_assert_eq!(size_of::<SendRndisPacketComplete>(), 8);
 
 /// A message at the length that its version wants, zero behind its fields.
 #[must_use]
-pub fn padded<T: IntoBytes + Immutable>(message: &T) -> [u8; MESSAGE_LEN_V6_1] {
+pub fn padded(message: &[u8]) -> [u8; MESSAGE_LEN_V6_1] {
     let mut bytes = [0; MESSAGE_LEN_V6_1];
-    bytes[..size_of::<T>()].copy_from_slice(message.as_bytes());
+    bytes[..message.len()].copy_from_slice(message);
     bytes
 }
 
@@ -206,7 +206,7 @@ mod tests {
             reserved: U32::ZERO,
             capabilities: U64::new(0xff),
         };
-        let bytes = padded(&config);
+        let bytes = padded(config.as_bytes());
         assert_eq!(bytes[..13], [0x7d, 0, 0, 0, 0xea, 5, 0, 0, 0, 0, 0, 0, 0xff]);
         assert_eq!(bytes[13..], [0; 27]);
     }
