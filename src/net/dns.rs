@@ -2,14 +2,13 @@
 
 use core::net::Ipv4Addr;
 
-use smoltcp::wire::{DnsFlags, DnsOpcode, DnsPacket, DnsQueryType, DnsQuestion, DnsRcode, DnsRecord, DnsRecordData};
-use smoltcp::wire::{DnsRepr, Error as Malformed};
+use smoltcp::wire::{DnsFlags, DnsOpcode, DnsPacket, DnsRcode, DnsRecord, DnsRecordData, Error as Malformed};
 
 use heapless::Vec;
 
 use crate::machine::Machine;
 use crate::nic::Nic;
-use crate::text;
+use crate::text::{address, is_same};
 
 use super::udp::{Filter, Route};
 use super::{Net, NetError, SECOND};
@@ -23,11 +22,11 @@ const WAITS: [u64; 3] = [1, 2, 4];
 /// Longest name as it lies in a packet, in bytes (RFC 1035, section 3.1).
 const MAX_NAME: usize = 255;
 
-/// Longest query: header, name, type and class.
-const MAX_QUERY: usize = 12 + MAX_NAME + 4;
+/// Length of a packet's header, in bytes.
+const HEADER_LEN: usize = 12;
 
-/// A name as it lies in a packet.
-type WireName = Vec<u8, MAX_NAME>;
+/// A query: header, name, type and class.
+type Query = Vec<u8, { HEADER_LEN + MAX_NAME + 4 }>;
 
 /// The address of a host, given by name or as an address.
 ///
@@ -35,27 +34,17 @@ type WireName = Vec<u8, MAX_NAME>;
 /// [`NetError::BadUrl`] when it can be neither; [`NetError::NameNotFound`]; [`NetError::NameTimeout`] when there is no
 /// name server that answers; what sending can fail with.
 pub fn resolve<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, host: &[u8]) -> Result<Ipv4Addr, NetError> {
-    if let Some(address) = text::address(host) {
+    if let Some(address) = address(host) {
         return Ok(address);
     }
-    let name = wire_name(host).ok_or(NetError::BadUrl)?;
-    let transaction_id = net.machine.random() as u16;
-    let query = DnsRepr {
-        transaction_id,
-        opcode: DnsOpcode::Query,
-        flags: DnsFlags::RECURSION_DESIRED,
-        question: DnsQuestion { name: &name, type_: DnsQueryType::A },
-    };
-    let mut bytes = [0; MAX_QUERY];
-    let bytes = &mut bytes[..query.buffer_len()];
-    query.emit(&mut DnsPacket::new_unchecked(&mut *bytes));
+    let query = query(net.machine.random() as u16, host).ok_or(NetError::BadUrl)?;
     let source_port = net.ephemeral_port();
     let servers = net.stack.name_servers().clone();
     for wait in WAITS {
         for &server in &servers {
             let route =
                 Route { source: None, source_port, destination: server, destination_port: DNS_PORT, gateway: None };
-            match net.send(&route, bytes) {
+            match net.send(&route, &query) {
                 Ok(()) => {}
                 // The other one may be up.
                 Err(NetError::ArpTimeout | NetError::NoRoute | NetError::InvalidDatagram) => continue,
@@ -64,7 +53,7 @@ pub fn resolve<N: Nic, M: Machine>(net: &mut Net<'_, N, M>, host: &[u8]) -> Resu
             let filter = Filter { source: Some(server), source_port: Some(DNS_PORT), ..Filter::port(source_port) };
             let deadline = net.machine.now().plus_millis(wait * SECOND);
             while let Some(datagram) = net.wait(&filter, deadline)? {
-                match answer(datagram.payload(), transaction_id, &name) {
+                match answer(datagram.payload(), &query) {
                     Ok(Answer::Address(address)) => return Ok(address),
                     Ok(Answer::NoSuchName) => return Err(NetError::NameNotFound),
                     // Not an answer, or one of a server that can't say: the next one may.
@@ -89,17 +78,16 @@ enum Answer {
 }
 
 /// Reads a packet; an error when it is no answer to our question.
-fn answer(payload: &[u8], transaction_id: u16, name: &[u8]) -> Result<Answer, Malformed> {
+fn answer(payload: &[u8], query: &[u8]) -> Result<Answer, Malformed> {
     let packet = DnsPacket::new_checked(payload)?;
-    if packet.transaction_id() != transaction_id
+    let (ours, question) = query.split_at(HEADER_LEN);
+    let (theirs, mut rest) = packet.payload().split_at_checked(question.len()).ok_or(Malformed)?;
+    if payload[..2] != ours[..2]
         || !packet.flags().contains(DnsFlags::RESPONSE)
         || packet.opcode() != DnsOpcode::Query
         || packet.question_count() != 1
+        || !is_same(theirs, question)
     {
-        return Err(Malformed);
-    }
-    let (mut rest, question) = DnsQuestion::parse(packet.payload())?;
-    if question.type_ != DnsQueryType::A || !question.name.eq_ignore_ascii_case(name) {
         return Err(Malformed);
     }
     match packet.rcode() {
@@ -118,19 +106,22 @@ fn answer(payload: &[u8], transaction_id: u16, name: &[u8]) -> Result<Answer, Ma
     Ok(Answer::NoSuchName)
 }
 
-/// A name as a row of labels; `None` when it can't be a host's.
-fn wire_name(host: &[u8]) -> Option<WireName> {
-    let mut name = WireName::new();
+/// The question for the address of a host, whose name is a row of labels there; `None` when it can't be a host's.
+fn query(transaction_id: u16, host: &[u8]) -> Option<Query> {
+    let [high, low] = transaction_id.to_be_bytes();
+    // Recursion is wanted, one question follows.
+    let mut query = Query::from_array([high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     for label in host.strip_suffix(b".").unwrap_or(host).split(|&byte| byte == b'.') {
         let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if !(1..=63).contains(&label.len()) || !label.iter().all(is_valid) {
             return None;
         }
-        name.push(label.len() as u8).ok()?;
-        name.extend_from_slice(label).ok()?;
+        query.push(label.len() as u8).ok()?;
+        query.extend_from_slice(label).ok()?;
     }
-    name.push(0).ok()?;
-    Some(name)
+    // The end of the name, type A, class IN.
+    query.extend_from_slice(&[0, 0, 1, 0, 1]).ok()?;
+    Some(query)
 }
 
 #[cfg(test)]
@@ -139,12 +130,17 @@ mod tests {
 
     use super::*;
 
-    const NAME: &[u8] = b"\x04boot\x07example\0";
+    const QUESTION: &[u8] = b"\x04boot\x07example\0\0\x01\0\x01";
+
+    /// Reads an answer to the question for `boot.example` with this transaction id.
+    fn answer_to(payload: &[u8], transaction_id: u16) -> Result<Answer, Malformed> {
+        answer(payload, &query(transaction_id, b"boot.example").unwrap())
+    }
 
     /// An answer with transaction 0x1234: flags and rcode, records in the answer section, and the records.
     fn packet(flags: [u8; 2], count: u8, records: &[u8]) -> std::vec::Vec<u8> {
         let header = [0x12, 0x34, flags[0], flags[1], 0, 1, 0, count, 0, 0, 0, 0];
-        [&header[..], NAME, &[0, 1, 0, 1], records].concat()
+        [&header[..], QUESTION, records].concat()
     }
 
     /// An address record for the name at offset 12.
@@ -154,40 +150,41 @@ mod tests {
 
     #[test]
     fn names_become_labels() {
-        assert_eq!(wire_name(b"boot.example").unwrap(), NAME);
-        assert_eq!(wire_name(b"boot.example.").unwrap(), NAME);
+        let asked = |host: &[u8]| query(0x1234, host).unwrap()[HEADER_LEN..].to_vec();
+        assert_eq!(asked(b"boot.example"), QUESTION);
+        assert_eq!(asked(b"boot.example."), QUESTION);
         for wrong in ["", ".", "a..b", "a b", "h\u{e9}", &"x".repeat(64), &"abc.".repeat(70)] {
-            assert_eq!(wire_name(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(query(0, wrong.as_bytes()), None, "{wrong}");
         }
     }
 
     #[test]
     fn the_address_is_found_behind_aliases() {
         let address = Ok(Answer::Address(Ipv4Addr::new(192, 0, 2, 7)));
-        assert_eq!(answer(&packet([0x81, 0x80], 1, A), 0x1234, NAME), address);
-        assert_eq!(answer(&packet([0x81, 0x80], 2, &[CNAME, A].concat()), 0x1234, NAME), address);
-        assert_eq!(answer(&packet([0x81, 0x80], 1, CNAME), 0x1234, NAME), Ok(Answer::NoSuchName));
-        assert_eq!(answer(&packet([0x81, 0x83], 0, &[]), 0x1234, NAME), Ok(Answer::NoSuchName));
-        assert_eq!(answer(&packet([0x81, 0x82], 0, &[]), 0x1234, NAME), Ok(Answer::Failure));
+        assert_eq!(answer_to(&packet([0x81, 0x80], 1, A), 0x1234), address);
+        assert_eq!(answer_to(&packet([0x81, 0x80], 2, &[CNAME, A].concat()), 0x1234), address);
+        assert_eq!(answer_to(&packet([0x81, 0x80], 1, CNAME), 0x1234), Ok(Answer::NoSuchName));
+        assert_eq!(answer_to(&packet([0x81, 0x83], 0, &[]), 0x1234), Ok(Answer::NoSuchName));
+        assert_eq!(answer_to(&packet([0x81, 0x82], 0, &[]), 0x1234), Ok(Answer::Failure));
     }
 
     #[test]
     fn what_does_not_answer_our_question_is_nothing() {
         let good = packet([0x81, 0x80], 1, A);
-        assert_eq!(answer(&good, 0x1235, NAME), Err(Malformed));
-        assert_eq!(answer(&good, 0x1234, b"\x05other\0"), Err(Malformed));
-        assert_eq!(answer(&packet([0x01, 0x80], 1, A), 0x1234, NAME), Err(Malformed), "a question");
+        assert_eq!(answer_to(&good, 0x1235), Err(Malformed));
+        assert_eq!(answer(&good, &query(0x1234, b"other").unwrap()), Err(Malformed));
+        assert_eq!(answer_to(&packet([0x01, 0x80], 1, A), 0x1234), Err(Malformed), "a question");
         for len in 0..good.len() {
-            assert_eq!(answer(&good[..len], 0x1234, NAME), Err(Malformed), "{len} bytes");
+            assert_eq!(answer_to(&good[..len], 0x1234), Err(Malformed), "{len} bytes");
         }
-        assert_eq!(answer(&packet([0x81, 0x80], 9, A), 0x1234, NAME).unwrap(), Answer::Address([192, 0, 2, 7].into()));
-        assert_eq!(answer(&packet([0x81, 0x80], 2, CNAME), 0x1234, NAME), Err(Malformed), "a record is missing");
+        assert_eq!(answer_to(&packet([0x81, 0x80], 9, A), 0x1234).unwrap(), Answer::Address([192, 0, 2, 7].into()));
+        assert_eq!(answer_to(&packet([0x81, 0x80], 2, CNAME), 0x1234), Err(Malformed), "a record is missing");
     }
 
     proptest! {
         #[test]
         fn any_packet_is_read_or_refused(records in prop::collection::vec(any::<u8>(), 0..200), count: u8) {
-            let _ = answer(&packet([0x81, 0x80], count, &records), 0x1234, NAME);
+            let _ = answer_to(&packet([0x81, 0x80], count, &records), 0x1234);
         }
     }
 }
