@@ -186,23 +186,11 @@ impl Open {
         if request.block_size < 8 {
             return Err(NetError::TftpInvalidRequest);
         }
-        match Self::ask_once(net, &request, true) {
-            Err(NetError::TftpOptionsRefused) => Self::ask_once(net, &request, false),
-            other => other,
-        }
-    }
-
-    fn ask_once<N: Nic, M: Machine>(
-        net: &mut Net<'_, N, M>,
-        request: &Request<'_>,
-        with_options: bool,
-    ) -> Result<(Self, bool), NetError> {
-        let packet = packet::read_request(request, with_options).ok_or(NetError::TftpInvalidRequest)?;
-        let open = Self {
+        let mut open = Self {
             server: request.server,
             gateway: request.gateway,
             server_port: if request.port == 0 { TFTP_PORT } else { request.port },
-            local_port: net.ephemeral_port(),
+            local_port: 0,
             granted: Granted::NOTHING,
             last: 0,
             unacked: 0,
@@ -212,28 +200,46 @@ impl Open {
             refused: false,
             silence: None,
         };
+        let has_options = match open.ask_once(net, &request, true) {
+            Err(NetError::TftpOptionsRefused) => open.ask_once(net, &request, false)?,
+            other => other?,
+        };
+        Ok((open, has_options))
+    }
+
+    /// Requests the file from a port of our own that nobody knows yet, and waits for the first answer.
+    fn ask_once<N: Nic, M: Machine>(
+        &mut self,
+        net: &mut Net<'_, N, M>,
+        request: &Request<'_>,
+        with_options: bool,
+    ) -> Result<bool, NetError> {
+        let packet = packet::read_request(request, with_options).ok_or(NetError::TftpInvalidRequest)?;
+        self.local_port = net.ephemeral_port();
         for wait in WAITS {
-            open.send(net, open.server_port, &packet)?;
+            self.send(net, self.server_port, &packet)?;
             let deadline = net.machine.now().plus_millis(wait * SECOND);
-            while let Some(slot) = net.wait_slot(&open.filter(), deadline)? {
+            while let Some(slot) = net.wait_slot(&self.filter(), deadline)? {
                 let datagram = net.stack.datagram(slot);
                 let from = datagram.source_port;
                 match Packet::parse(datagram.payload()) {
                     Packet::Oack(options) => match Granted::parse(options, request) {
                         Some(granted) if with_options => {
-                            return Ok((Self { server_port: from, granted, ..open }, true));
+                            (self.server_port, self.granted) = (from, granted);
+                            return Ok(true);
                         }
                         _ => {
-                            open.say_error(net, from, ERROR_OPTION);
+                            self.say_error(net, from, ERROR_OPTION);
                             return Err(NetError::TftpOptionsRefused);
                         }
                     },
-                    Packet::Data { number: 1, .. } if request.block_size >= open.granted.block_size => {
+                    Packet::Data { number: 1, .. } if request.block_size >= self.granted.block_size => {
                         net.stack.put_back(slot);
-                        return Ok((Self { server_port: from, ..open }, false));
+                        self.server_port = from;
+                        return Ok(false);
                     }
                     Packet::Data { number: 1, .. } => {
-                        open.say_error(net, from, ERROR_OPTION);
+                        self.say_error(net, from, ERROR_OPTION);
                         return Err(NetError::TftpInvalidRequest);
                     }
                     Packet::Error(code) => return Err(packet::refusal(code)),
