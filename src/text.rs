@@ -29,6 +29,13 @@ pub fn address(text: &[u8]) -> Option<Ipv4Addr> {
     parts.next().is_none().then_some(octets.into())
 }
 
+/// True when both are the same word, whatever the case of their ASCII letters.
+#[must_use]
+#[inline(never)] // one copy for all callers
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
 /// Shows an address in dotted decimal.
 pub struct Dotted(pub Ipv4Addr);
 

@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::NetError;
-use crate::text::decimal;
+use crate::text::{decimal, is_same};
 
 /// Longest URL in bytes (policy: twice what a DHCP option holds).
 pub const MAX_URL: usize = 512;
@@ -43,9 +43,9 @@ impl<'a> Url<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Option<Self>, NetError> {
         let Some(at) = scheme_end(text) else { return Ok(None) };
         let (scheme, rest) = (&text[..at], until(&text[at + 3..], b'#', b'#'));
-        let scheme = if scheme.eq_ignore_ascii_case(b"http") {
+        let scheme = if is_same(scheme, b"http") {
             Scheme::Http
-        } else if scheme.eq_ignore_ascii_case(b"tftp") {
+        } else if is_same(scheme, b"tftp") {
             Scheme::Tftp
         } else {
             return Err(NetError::BadUrl);

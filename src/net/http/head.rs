@@ -6,7 +6,7 @@ use heapless::Vec;
 
 use crate::net::NetError;
 use crate::net::url::{MAX_URL, UrlText};
-use crate::text::decimal;
+use crate::text::{decimal, is_same};
 
 /// Longest line that is looked at whole, in bytes: a redirection to the longest URL.
 const MAX_LINE: usize = MAX_URL + "location: ".len();
@@ -91,18 +91,18 @@ impl Parser {
             }
         } else if let Some(colon) = line.iter().position(|&byte| byte == b':') {
             let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            if name.eq_ignore_ascii_case(b"content-length") {
+            if is_same(name, b"content-length") {
                 let length = decimal(value).filter(|_| !self.is_cut);
                 if length.is_none() || (head.length.is_some() && head.length != length) {
                     return Err(NetError::HttpBroken);
                 }
                 head.length = length;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                if self.is_cut || !value.eq_ignore_ascii_case(b"chunked") {
+            } else if is_same(name, b"transfer-encoding") {
+                if self.is_cut || !is_same(value, b"chunked") {
                     return Err(NetError::HttpBroken);
                 }
                 head.chunked = true;
-            } else if name.eq_ignore_ascii_case(b"location") && !self.is_cut {
+            } else if is_same(name, b"location") && !self.is_cut {
                 // Too long to be used is as good as absent.
                 head.location = UrlText::from_slice(value).unwrap_or_default();
             }

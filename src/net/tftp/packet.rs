@@ -5,7 +5,7 @@ use core::fmt::Write;
 use heapless::Vec;
 
 use crate::net::NetError;
-use crate::text::decimal;
+use crate::text::{decimal, is_same};
 
 use super::{DEFAULT_BLOCK, Request};
 
@@ -61,11 +61,11 @@ impl Granted {
         let mut texts = options.split(|&byte| byte == 0);
         while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             let number = decimal(value);
-            if name.eq_ignore_ascii_case(b"blksize") {
+            if is_same(name, b"blksize") {
                 granted.block_size = within(number, 8, request.block_size)?;
-            } else if name.eq_ignore_ascii_case(b"windowsize") {
+            } else if is_same(name, b"windowsize") {
                 granted.window = within(number, 1, request.window)?;
-            } else if name.eq_ignore_ascii_case(b"tsize") {
+            } else if is_same(name, b"tsize") {
                 granted.size = number;
             }
         }

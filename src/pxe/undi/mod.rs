@@ -216,6 +216,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     }
 
     /// The address in use.
+    #[inline(never)] // one copy for all callers
     pub(super) fn station(&self) -> MacAddress {
         self.state.undi.station.unwrap_or_else(|| self.nic.permanent_mac())
     }
