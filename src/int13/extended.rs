@@ -23,17 +23,17 @@ const MAX_BLOCKS: u16 = 127;
 /// Device address packet, EDD 3.0 table 1.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-struct AddressPacket {
+pub(super) struct AddressPacket {
     /// 16, or more.
-    len: u8,
-    reserved: u8,
+    pub len: u8,
+    pub reserved: u8,
     /// After an error: blocks done.
-    blocks: U16,
-    offset: U16,
-    segment: U16,
-    lba: U64,
+    pub blocks: U16,
+    pub offset: U16,
+    pub segment: U16,
+    pub lba: U64,
 }
-const PACKET_LEN: usize = size_of::<AddressPacket>();
+pub(super) const PACKET_LEN: usize = size_of::<AddressPacket>();
 /// Where the number of blocks is in it.
 const BLOCKS_AT: u32 = 2;
 /// Length of a packet with a flat address of 64 bits behind it, which counts when segment and offset are all ones.
@@ -60,9 +60,9 @@ const PARAMETERS_LEN: usize = size_of::<DriveParameters>();
 /// Flag: cylinders, heads and sectors mean something.
 const GEOMETRY_VALID: u16 = 1 << 1;
 
-impl<D: Disks, M: PhysMem> DiskService<D, M> {
+impl<D: Disks, M: PhysMem> DiskService<'_, D, M> {
     /// Functions 41h to 48h.
-    pub(super) fn extended(&mut self, number: usize, registers: &mut Registers) -> Status {
+    pub(super) fn extended(&mut self, number: usize, geometry: &Geometry, registers: &mut Registers) -> Status {
         let result = match registers.ah() {
             0x41 if registers.bx == SIGNATURE_IN => {
                 registers.set_ah(VERSION);
@@ -70,7 +70,7 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
                 Ok(())
             }
             0x42..=0x44 | 0x47 => self.by_packet(number, registers),
-            0x48 => self.drive_parameters(number, registers),
+            0x48 => self.drive_parameters(number, geometry, registers),
             _ => Err(Status::InvalidParameter),
         };
         result.err().unwrap_or(Status::Success)
@@ -135,7 +135,12 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
     }
 
     /// 48h: what the drive is like, to the buffer at DS:SI whose first word is its length.
-    fn drive_parameters(&mut self, number: usize, registers: &mut Registers) -> Result<(), Status> {
+    fn drive_parameters(
+        &mut self,
+        number: usize,
+        geometry: &Geometry,
+        registers: &mut Registers,
+    ) -> Result<(), Status> {
         let at = registers.ds_si();
         let mut room = [0; 2];
         self.mem.read(at, &mut room).map_err(|_| Status::InvalidParameter)?;
@@ -145,7 +150,6 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
             _ => return Err(Status::InvalidParameter),
         };
         let medium = self.medium(number)?;
-        let geometry = Geometry::of(medium.blocks);
         // A larger disk's geometry names only its start.
         let valid = medium.blocks < geometry.blocks() + u64::from(geometry.heads * geometry.sectors);
         let parameters = DriveParameters {

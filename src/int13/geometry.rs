@@ -1,4 +1,4 @@
-//! Cylinders, heads and sectors of a disk that has none.
+//! Cylinders, heads and sectors, of disks that have none.
 
 /// Sectors on a track (policy: the most that the encoding has, as BIOSes do for disks above 504 MiB).
 const SECTORS: u32 = 63;
@@ -12,9 +12,9 @@ const HEADS: [u32; 5] = [16, 32, 64, 128, 255];
 pub struct Geometry {
     /// 1 to 1024.
     pub cylinders: u32,
-    /// 16 to 255.
+    /// 1 to 255; 16 or more where we choose.
     pub heads: u32,
-    /// 63.
+    /// 1 to 63; 63 where we choose.
     pub sectors: u32,
 }
 

@@ -13,9 +13,9 @@ const MAX_SECTORS: u8 = 128;
 /// AH of function 15h: a fixed disk.
 const FIXED_DISK: u8 = 3;
 
-impl<D: Disks, M: PhysMem> DiskService<D, M> {
+impl<D: Disks, M: PhysMem> DiskService<'_, D, M> {
     /// Functions 00h to 15h, but for 01h.
-    pub(super) fn legacy(&mut self, number: usize, registers: &mut Registers) -> Status {
+    pub(super) fn legacy(&mut self, number: usize, geometry: &Geometry, registers: &mut Registers) -> Status {
         let result = match registers.ah() {
             0x00 => match self.disks.reset(number) {
                 Ok(()) => {
@@ -24,19 +24,18 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
                 }
                 Err(error) => Err(Status::of(error, false)),
             },
-            0x02..=0x04 => self.transfer(number, registers),
-            0x08 => self.parameters(number, registers),
-            0x15 => self.disk_type(number, registers),
+            0x02..=0x04 => self.transfer(number, geometry, registers),
+            0x08 => self.parameters(geometry, registers),
+            0x15 => disk_type(geometry, registers),
             _ => Err(Status::InvalidParameter),
         };
         result.err().unwrap_or(Status::Success)
     }
 
     /// 02h read, 03h write, 04h verify: AL sectors from CX and DH, ES:BX. AL: sectors done.
-    fn transfer(&mut self, number: usize, registers: &mut Registers) -> Result<(), Status> {
-        let medium = self.medium(number)?;
+    fn transfer(&mut self, number: usize, geometry: &Geometry, registers: &mut Registers) -> Result<(), Status> {
         let count = registers.al();
-        let (lba, memory) = match place(registers, &Geometry::of(medium.blocks)) {
+        let (lba, memory) = match place(registers, geometry) {
             Some(lba) if (1..=MAX_SECTORS).contains(&count) => (lba, registers.es_bx()),
             place => {
                 registers.set_al(0);
@@ -62,8 +61,8 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
     }
 
     /// 08h: the highest cylinder, head and sector, and the number of drives.
-    fn parameters(&mut self, number: usize, registers: &mut Registers) -> Result<(), Status> {
-        let Geometry { cylinders, heads, sectors } = Geometry::of(self.medium(number)?.blocks);
+    fn parameters(&mut self, geometry: &Geometry, registers: &mut Registers) -> Result<(), Status> {
+        let Geometry { cylinders, heads, sectors } = *geometry;
         let cylinder = (cylinders - 1) as u16;
         registers.ax = 0;
         registers.bx &= 0xff00; // BL: no floppy
@@ -71,14 +70,14 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
         registers.dx = ((heads - 1) as u16) << 8 | u16::from(self.disk_count());
         Ok(())
     }
+}
 
-    /// 15h: a fixed disk, and its number of sectors in CX:DX.
-    fn disk_type(&mut self, number: usize, registers: &mut Registers) -> Result<(), Status> {
-        let blocks = Geometry::of(self.medium(number)?.blocks).blocks() as u32;
-        registers.set_ah(FIXED_DISK);
-        (registers.cx, registers.dx) = ((blocks >> 16) as u16, blocks as u16);
-        Ok(())
-    }
+/// 15h: a fixed disk, and its number of sectors in CX:DX.
+fn disk_type(geometry: &Geometry, registers: &mut Registers) -> Result<(), Status> {
+    let blocks = geometry.blocks() as u32;
+    registers.set_ah(FIXED_DISK);
+    (registers.cx, registers.dx) = ((blocks >> 16) as u16, blocks as u16);
+    Ok(())
 }
 
 /// The block that CX and DH name: CH cylinder bits 7:0, CL cylinder bits 9:8 and sector, DH head.

@@ -1,5 +1,7 @@
 //! Which drives are ours, and the calls for them.
 
+use super::drives::{Drive, Drives};
+use super::geometry::Geometry;
 use super::registers::Registers;
 use super::status::Status;
 use crate::disk::{DiskError, Disks, Medium, PIECE_LEN};
@@ -10,11 +12,15 @@ use crate::mem::PhysMem;
 /// BIOS data area: status of the last fixed-disk call.
 const BDA_LAST_STATUS: u32 = 0x474;
 /// BIOS data area: number of fixed disks.
-const BDA_DISK_COUNT: u32 = 0x475;
+pub(super) const BDA_DISK_COUNT: u32 = 0x475;
 /// Number of the first fixed disk.
-const FIRST_FIXED_DISK: u8 = 0x80;
+pub const FIRST_FIXED_DISK: u8 = 0x80;
 /// Most fixed disks of a machine (policy: some programs take higher numbers for CD drives).
 const MAX_FIXED_DISKS: usize = 16;
+/// Where a BIOS puts boot sectors.
+const BOOT_SECTOR: u32 = 0x7c00;
+/// The last two bytes of a boot sector.
+const BOOT_SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,30 +29,25 @@ pub enum Answer {
     Done,
     /// Not one of our drives: for whoever had the vector before.
     NotOurs,
+    /// A drive whose disk nobody reaches any more. Only a start of the machine from the beginning brings it back.
+    Lost,
 }
 
-/// The disk service.
-pub struct DiskService<D: Disks, M: PhysMem> {
+/// The disk service over the disks and the memory of a machine.
+pub struct DiskService<'s, D: Disks, M: PhysMem> {
+    pub(super) drives: &'s mut Drives,
     pub(super) disks: D,
     pub(super) mem: M,
-    /// Number of our first drive, and how many there are.
-    first: u8,
-    count: u8,
 }
 
-impl<D: Disks, M: PhysMem> DiskService<D, M> {
-    /// The service for these disks. It has no drives yet.
+impl<'s, D: Disks, M: PhysMem> DiskService<'s, D, M> {
+    /// The service for these drives.
     #[must_use]
-    pub const fn new(disks: D, mem: M) -> Self {
-        Self { disks, mem, first: FIRST_FIXED_DISK, count: 0 }
+    pub const fn new(drives: &'s mut Drives, disks: D, mem: M) -> Self {
+        Self { drives, disks, mem }
     }
 
-    /// The disks behind it.
-    pub const fn disks(&mut self) -> &mut D {
-        &mut self.disks
-    }
-
-    /// Numbers the disks that were found, behind those that the BIOS has; gives how many. The vector is the caller's
+    /// Makes drives of the disks that were found and have none, behind those that the BIOS has; gives how many. The vector is the caller's
     /// business.
     ///
     /// # Errors
@@ -55,41 +56,44 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
         let mut known = [0];
         self.mem.read(BDA_DISK_COUNT, &mut known)?;
         let free = MAX_FIXED_DISKS.saturating_sub(usize::from(known[0]));
-        let count = self.disks.count().min(free) as u8;
-        self.mem.write(BDA_DISK_COUNT, &[known[0] + count])?;
-        (self.first, self.count) = (FIRST_FIXED_DISK + known[0], count);
-        for index in 0..count {
-            log::line(format_args!("int13: drive {:02x}h is synthetic disk {index}", self.first + index));
+        let mut count = 0;
+        for disk in 0..self.disks.count() {
+            let Some(medium) = self.disks.medium(disk).filter(|_| !self.drives.has(disk)) else { continue };
+            let number = FIRST_FIXED_DISK + known[0] + count;
+            let geometry = Geometry::of(medium.blocks);
+            if usize::from(count) >= free
+                || !self.drives.put(Drive { number, disk: Some(disk), geometry, is_added: true })
+            {
+                break;
+            }
+            log::line(format_args!("int13: drive {number:02x}h is synthetic disk {disk}"));
+            count += 1;
         }
+        self.mem.write(BDA_DISK_COUNT, &[known[0] + count])?;
         Ok(count)
     }
 
-    /// Takes the drives back, if nobody has added any behind ours.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] when somebody has; as [`install`](Self::install).
-    pub fn uninstall(&mut self) -> Result<(), Error> {
-        let mut known = [0];
-        self.mem.read(BDA_DISK_COUNT, &mut known)?;
-        if known[0] != self.first - FIRST_FIXED_DISK + self.count {
-            return Err(Error::InvalidState);
-        }
-        self.mem.write(BDA_DISK_COUNT, &[known[0] - self.count])?;
-        self.count = 0;
-        Ok(())
+    /// Puts the boot sector of the first fixed disk where a BIOS puts it. False when the BIOS has that drive itself, it can't
+    /// be read, or holds no boot sector.
+    pub fn load_boot_sector(&mut self) -> bool {
+        let Some(Drive { disk: Some(disk), is_added: true, .. }) = self.drives.find(FIRST_FIXED_DISK) else {
+            return false;
+        };
+        let mut signature = [0; 2];
+        self.read(disk, 0, 1, BOOT_SECTOR).is_ok()
+            && self.mem.read(BOOT_SECTOR + 510, &mut signature).is_ok()
+            && signature == BOOT_SIGNATURE
     }
 
     /// Serves INT 13h.
     pub fn call(&mut self, registers: &mut Registers) -> Answer {
-        let Some(index) = registers.dl().checked_sub(self.first).filter(|&index| index < self.count) else {
-            return Answer::NotOurs;
-        };
-        let number = usize::from(index);
+        let Some(drive) = self.drives.find(registers.dl()) else { return Answer::NotOurs };
+        let Some(disk) = drive.disk else { return Answer::Lost };
         let status = match registers.ah() {
-            0x41..=0x48 => self.extended(number, registers),
+            0x41..=0x48 => self.extended(disk, &drive.geometry, registers),
             // Asks after the call before, and so must not set a status of its own.
             0x01 => return self.last_status(registers),
-            _ => self.legacy(number, registers),
+            _ => self.legacy(disk, &drive.geometry, registers),
         };
         // Nothing is there to tell: the memory was there when the drives were numbered.
         let _ = self.mem.write(BDA_LAST_STATUS, &[status as u8]);
@@ -114,7 +118,7 @@ impl<D: Disks, M: PhysMem> DiskService<D, M> {
         let mut count = [0];
         match self.mem.read(BDA_DISK_COUNT, &mut count) {
             Ok(()) => count[0],
-            Err(_) => self.first - FIRST_FIXED_DISK + self.count,
+            Err(_) => self.drives.list.len() as u8,
         }
     }
 

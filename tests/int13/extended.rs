@@ -132,7 +132,7 @@ proptest! {
             machine.memory.poke((u32::from(ds) << 4) + u32::from(si), &bytes);
             let before = (machine.content(0, 0, BLOCKS[0]), machine.content(1, 0, BLOCKS[1]));
             let started = hvpxe::hv::Hypervisor::now(&machine.lab);
-            let _ = machine.service.call(&mut call);
+            let _ = machine.service().call(&mut call);
             prop_assert!(hvpxe::hv::Hypervisor::now(&machine.lab).millis_since(started) < 10_000);
             if !matches!(ax >> 8, 0x03 | 0x43) {
                 prop_assert!(before == (machine.content(0, 0, BLOCKS[0]), machine.content(1, 0, BLOCKS[1])));

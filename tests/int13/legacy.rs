@@ -17,7 +17,7 @@ fn other_drives_go_to_whoever_had_the_vector() {
     for drive in [0x00, 0x80, 0x83, 0xff] {
         let call = registers(0x0201, drive, DATA);
         let mut after = call;
-        assert_eq!(machine.service.call(&mut after), Answer::NotOurs);
+        assert_eq!(machine.service().call(&mut after), Answer::NotOurs);
         assert_eq!(after, call);
     }
 }
@@ -75,10 +75,10 @@ fn reset_succeeds_and_the_last_status_is_remembered() {
     let mut machine = Machine::new(&[("disk_fault", "medium*1@0")]);
     assert_eq!(machine.call(chs(0x02, 1, 0, 0, 1)).ah(), 0x10);
     let mut call = registers(0x0100, DRIVE, DATA);
-    machine.service.call(&mut call);
+    machine.service().call(&mut call);
     assert_eq!((call.carry(), call.ah()), (true, 0x10));
     let mut again = registers(0x0100, DRIVE, DATA);
-    machine.service.call(&mut again);
+    machine.service().call(&mut again);
     assert_eq!(again.ah(), 0x10, "asking changes nothing");
     let after = machine.call(registers(0x0000, DRIVE, DATA));
     assert_eq!((after.carry(), after.ah()), (false, 0));
@@ -96,15 +96,4 @@ fn errors_of_the_disk_have_their_codes() {
     assert_eq!(machine.call(highest).ah(), 0, "above 1 MiB, as with A20 on");
     assert_eq!(machine.memory.peek(0x10_ffef, 512), machine.content(0, 0, 1));
     machine.lab.assert_no_violation();
-}
-
-#[test]
-fn drives_that_were_added_can_be_taken_back() {
-    let mut machine = Machine::new(&[]);
-    machine.memory.poke(0x475, &[4]);
-    assert!(machine.service.uninstall().is_err(), "somebody has added one behind ours");
-    machine.memory.poke(0x475, &[3]);
-    machine.service.uninstall().unwrap();
-    assert_eq!(machine.memory.peek(0x475, 1), [1]);
-    assert_eq!(machine.service.call(&mut registers(0x0201, DRIVE, DATA)), Answer::NotOurs);
 }

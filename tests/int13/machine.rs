@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hvhost::MemoryDisk;
 use hvpxe::error::Error;
-use hvpxe::int13::{Answer, DiskService, Registers};
+use hvpxe::int13::{Answer, DiskService, Drives, Registers};
 use hvpxe::mem::PhysMem;
 use hvpxe::owner::Arbiter;
 
@@ -63,7 +63,8 @@ pub struct Machine {
     pub lab: Lab,
     pub media: Vec<MemoryDisk>,
     pub memory: Memory,
-    pub service: DiskService<Arbiter<Lab>, Memory>,
+    pub drives: Drives,
+    pub disks: Arbiter<Lab>,
 }
 
 pub fn pattern(blocks: u64, seed: u8) -> Vec<u8> {
@@ -80,16 +81,20 @@ impl Machine {
         memory.poke(0x475, &[1]);
         let mut disks = Arbiter::new(lab.clone());
         disks.open_disks().unwrap();
-        let mut service = DiskService::new(disks, memory.clone());
-        assert_eq!(service.install(), Ok(2));
-        assert_eq!(memory.peek(0x475, 1), [3]);
-        Self { lab, media, memory, service }
+        let mut machine = Self { lab, media, memory, drives: Drives::new(), disks };
+        assert_eq!(machine.service().install(), Ok(2));
+        assert_eq!(machine.memory.peek(0x475, 1), [3]);
+        machine
+    }
+
+    pub fn service(&mut self) -> DiskService<'_, &mut Arbiter<Lab>, Memory> {
+        DiskService::new(&mut self.drives, &mut self.disks, self.memory.clone())
     }
 
     /// Calls, with registers that must survive filled with something.
     pub fn call(&mut self, registers: Registers) -> Registers {
         let mut after = registers;
-        assert_eq!(self.service.call(&mut after), Answer::Done);
+        assert_eq!(self.service().call(&mut after), Answer::Done);
         assert_eq!((after.si, after.di, after.ds, after.es), (registers.si, registers.di, registers.ds, registers.es));
         assert_eq!(after.flags & !1, registers.flags & !1, "only carry is ours");
         if after.carry() {

@@ -8,3 +8,5 @@ mod wire;
 mod extended;
 mod legacy;
 mod machine;
+mod stand_in;
+mod survey;

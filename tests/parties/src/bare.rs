@@ -163,6 +163,10 @@ impl Hypervisor for Bare {
         unsafe { cpu::hypercall(page.address(), control, input, output) }
     }
 
+    fn map(&self, _: hvpxe::mem::Gpa) -> Option<Self::Pages> {
+        None
+    }
+
     fn alloc_pages(&self, count: usize) -> Option<PoolPages> {
         let mut state = STATE.borrow();
         let pool = state.pool.as_mut()?;
@@ -177,11 +181,6 @@ impl Hypervisor for Bare {
         if let Some(pool) = STATE.borrow().pool.as_mut() {
             pool.pages.give_back((pages.gpa().0 - pool.physical) as usize / PAGE_SIZE, pages.len() / PAGE_SIZE);
         }
-    }
-
-    fn map(&self, _gpa: Gpa) -> Option<PoolPages> {
-        // A party uses what it made itself.
-        None
     }
 
     fn now(&self) -> Ticks100ns {

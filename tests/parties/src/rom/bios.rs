@@ -1,7 +1,7 @@
 //! A BIOS with its disk behind VMBus.
 
 use hvpxe::error::Error;
-use hvpxe::int13::{Answer, DiskService, Registers};
+use hvpxe::int13::{self, Answer, DiskService, Registers};
 use hvpxe::mem::PhysMem;
 use parties::bare::Bare;
 use parties::options::Kind;
@@ -35,7 +35,8 @@ impl PhysMem for RealMemory {
 /// The BIOS.
 pub struct Bios {
     who: &'static str,
-    service: DiskService<Drives, RealMemory>,
+    numbers: int13::Drives,
+    drives: Drives,
     interrupts: Option<Interrupts>,
 }
 
@@ -56,13 +57,12 @@ impl Bios {
     fn try_install(call: &Call, hv: Bare, kind: Kind, who: &'static str) -> Result<Self, hvpxe::disk::DiskError> {
         let interrupts = (kind == Kind::Interrupts).then(|| Interrupts::install(call, hv));
         let record = (kind == Kind::Publishing).then(|| Record::create(call.record_area()));
-        let drives = Drives::open(hv, kind, who, record)?;
-        let mut service = DiskService::new(drives, RealMemory);
-        let count = service.install()?;
+        let (mut numbers, mut drives) = (int13::Drives::new(), Drives::open(hv, kind, who, record)?);
+        let count = DiskService::new(&mut numbers, &mut drives, RealMemory).install()?;
         call.hook(0x13, Function::Disk);
         call.hook(interrupts::QUESTION_VECTOR, Function::Question);
         say(who, format_args!("PASS: VMBus is taken; {count} drives from 80h on"));
-        Ok(Self { who, service, interrupts })
+        Ok(Self { who, numbers, drives, interrupts })
     }
 
     /// INT 13h.
@@ -79,7 +79,8 @@ impl Bios {
             flags: call.get(Register::Flags),
         };
         let function = registers.ah();
-        if self.service.call(&mut registers) == Answer::NotOurs {
+        let answer = DiskService::new(&mut self.numbers, &mut self.drives, RealMemory).call(&mut registers);
+        if answer == Answer::NotOurs {
             return Next::Chain;
         }
         for (register, value) in [
@@ -103,14 +104,14 @@ impl Bios {
     /// The SynIC's interrupt.
     pub fn interrupt(&mut self) -> Next {
         if let Some(interrupts) = &mut self.interrupts {
-            interrupts.handle(self.service.disks());
+            interrupts.handle(&mut self.drives);
         }
         Next::Done
     }
 
     /// Whether the BIOS is as it was: AX is 1 when its registers are, BX and CX are the numbers of interrupts and messages.
     pub fn question(&mut self, call: &mut Call) -> Next {
-        call.set(Register::Ax, self.service.disks().is_untouched().into());
+        call.set(Register::Ax, self.drives.is_untouched().into());
         let (count, messages) = self.interrupts.as_ref().map_or((0, 0), Interrupts::counts);
         call.set(Register::Bx, count);
         call.set(Register::Cx, messages);
