@@ -28,6 +28,10 @@ pub enum Setting {
     Vlan = 10,
     /// Seconds to look for a DHCP server. A word.
     DhcpWait = 12,
+    /// Make BIOS drives of the synthetic disks, where nobody serves them.
+    Disks = 14,
+    /// Leave VMBus to an owner that doesn't share it, rather than take it.
+    VmbusOwner = 15,
 }
 
 /// What may stand behind a name.
@@ -42,7 +46,7 @@ enum Values {
 const SWITCH: Values = Values::Words(&[b"off", b"on"]);
 
 /// The names in texts.
-const NAMES: [(&[u8], Setting, Values); 7] = [
+const NAMES: [(&[u8], Setting, Values); 9] = [
     (b"enabled", Setting::Enabled, SWITCH),
     (b"quiet", Setting::Quiet, SWITCH),
     (b"serial-log", Setting::SerialLog, Values::Words(&[b"off", b"com1", b"com2", b"com3", b"com4"])),
@@ -50,6 +54,8 @@ const NAMES: [(&[u8], Setting, Values); 7] = [
     (b"link-wait", Setting::LinkWait, Values::Numbers(0, 120)),
     (b"vlan", Setting::Vlan, Values::Numbers(0, 4094)),
     (b"dhcp-wait", Setting::DhcpWait, Values::Numbers(1, 600)),
+    (b"disks", Setting::Disks, SWITCH),
+    (b"vmbus-owner", Setting::VmbusOwner, Values::Words(&[b"take", b"decline"])),
 ];
 
 impl Setting {
@@ -120,6 +126,10 @@ mod tests {
         assert_eq!(value(&table, Setting::DhcpWait), 600);
         assert_eq!(value(&table, Setting::Enabled), 0);
         assert_eq!(value(&table, Setting::Vlan), 4094);
+        change(&mut table, b"disks=on vmbus-owner=decline");
+        assert_eq!((value(&table, Setting::Disks), value(&table, Setting::VmbusOwner)), (1, 1));
+        change(&mut table, b"disks=off vmbus-owner=take");
+        assert_eq!(table[14..], [0, 0]);
     }
 
     #[test]
@@ -130,6 +140,7 @@ mod tests {
             b"quiet quiet= quiet=ON quiet=onn =on colour=on \xff\0 quiet-=on vlan=4095 key-wait=on vlan=",
         );
         change(&mut table, b"serial-log=com5 serial-log=on serial-log=com link-wait=121 dhcp-wait=0 dhcp-wait=601");
+        change(&mut table, b"vmbus-owner=on disks=1 disks=take");
         change(&mut table, b"");
         assert_eq!(table, DEFAULT);
     }

@@ -18,6 +18,9 @@ const HOOKS: [&str; 3] = ["int19", "int18", "off"];
 /// Values of the setting `serial-log`, likewise.
 const SERIAL_PORTS: [&str; 5] = ["off", "com1", "com2", "com3", "com4"];
 
+/// Values of the setting `vmbus-owner`, likewise.
+const OWNER_POLICIES: [&str; 2] = ["take", "decline"];
+
 /// What a setting can be.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -43,7 +46,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 10] = [
+pub const KEYS: [Key; 12] = [
     Key {
         name: "enabled",
         about: "boot at all; off: no boot entry, and other media say that they are switched off",
@@ -112,6 +115,20 @@ pub const KEYS: [Key; 10] = [
         about: "VLAN tag (IEEE 802.1Q) of all frames; 0 for none",
         kind: Kind::Number(0, 4094),
         at: 10,
+        default: 0,
+    },
+    Key {
+        name: "disks",
+        about: "serve synthetic SCSI disks as BIOS drives, and boot the first one when the network boot ends",
+        kind: Kind::Switch,
+        at: 14,
+        default: 0,
+    },
+    Key {
+        name: "vmbus-owner",
+        about: "when a BIOS uses VMBus itself: take it and stand in for its disks, or decline to boot",
+        kind: Kind::Choice(&OWNER_POLICIES),
+        at: 15,
         default: 0,
     },
 ];
@@ -257,7 +274,7 @@ mod tests {
     use super::*;
 
     /// asm/rom_header.s: version, length, enabled, quiet, serial-log, without-pmm, pnp, hook, key-wait, link-wait, vlan,
-    /// dhcp-wait.
+    /// dhcp-wait, disks, vmbus-owner.
     const DEFAULT: [u8; SIZE] = [3, 16, 1, 0, 0, 0, 1, 0, 0, 10, 0, 0, 60, 0, 0, 0];
 
     #[test]
@@ -273,16 +290,18 @@ mod tests {
             "link-wait=0",
             "dhcp-wait=600",
             "serial-log=com2",
+            "disks=on",
+            "vmbus-owner=decline",
         ] {
             settings.set(assignment).unwrap();
         }
         let bytes = settings.to_bytes();
-        assert_eq!(bytes, [3, 16, 1, 0, 2, 1, 0, 1, 5, 0, 0xfe, 0x0f, 0x58, 0x02, 0, 0]);
+        assert_eq!(bytes, [3, 16, 1, 0, 2, 1, 0, 1, 5, 0, 0xfe, 0x0f, 0x58, 0x02, 1, 1]);
         assert_eq!(Settings::from_bytes(&bytes).unwrap(), settings);
         assert_eq!(
             settings.to_string(),
             "enabled=on quiet=off serial-log=com2 without-pmm=on pnp=off hook=int18 key-wait=5 link-wait=0 dhcp-wait=600 \
-             vlan=4094"
+             vlan=4094 disks=on vmbus-owner=decline"
         );
         assert_eq!(settings.get("vlan"), 4094);
     }
@@ -298,7 +317,7 @@ mod tests {
             assert!(settings.set(assignment).is_err(), "{assignment}");
         }
         assert_eq!(settings, Settings::default());
-        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (12, 0), (15, 1)] {
+        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (12, 0), (14, 2), (15, 2)] {
             let mut bytes = DEFAULT;
             bytes[at] = value;
             assert!(Settings::from_bytes(&bytes).is_err(), "byte {at}");
