@@ -41,9 +41,15 @@ resident_boot:
 1:      cmpw    ${RESULT_START_NBP}, exchange_result
         je      start_nbp
 
-/* boot_over: back to resident_run with the core's verdict, or on to the BIOS's next boot entry. */
+/* boot_over: what the core says: a disk, a reset, or back to resident_run, or on to the BIOS's next boot entry. */
 boot_over:
         movw    $0, api_busy
+        cmpw    ${RESULT_RESET}, exchange_result
+        je      warm_reset
+        .if     WITH_DISKS
+        cmpw    ${RESULT_START_DISK}, exchange_result
+        je      start_disk
+        .endif
         movw    exchange_ax, %ax        /* 0: nothing of ours is needed any more */
         movw    %cs, %bx
         movw    one_way, %cx
@@ -98,11 +104,14 @@ boot_next:
         cmpw    $0, left_by_int19
         jne     2f
         int     $0x18
-2:      int     $0x19
+2:      int     $0x19                   /* comes back from a BIOS without a next entry */
+
+/* warm_reset: starts the machine anew, without a memory test. */
+warm_reset:
         xorw    %cx, %cx
         movw    %cx, %es
         movw    $0x1234, %es:BDA_SEGMENT * 16 + BDA_RESET_FLAG
-        ljmpw   $0xffff, $0             /* a BIOS without a next entry: warm reset */
+        ljmpw   $0xffff, $0
 
 /*
  * start_nbp: enters the boot program at 0000:7C00 (PXE 2.1, "NBP execution environment").
@@ -194,53 +203,27 @@ api_entered:
         smsww   %ax
         testb   $1, %al                 /* V86 mode: long mode is out of reach */
         jnz     v86_call
-        cld
-        movl    %ebx, %cs:caller_ebx
-        movl    %ecx, %cs:caller_ecx
-        movl    %edx, %cs:caller_edx
-        movl    %esi, %cs:caller_esi
-        movl    %edi, %cs:caller_edi
-        movl    %esp, %cs:caller_esp
-        movw    %ds, %cs:caller_ds
-        movw    %cs, %ax
-        movw    %ax, %ds
-        movw    %ss, caller_ss
-        movw    %es, caller_es
-        movw    %fs, caller_fs
-        movw    %gs, caller_gs
-        movw    %ax, %ss
-        movl    $resident_stack_top, %esp
-        movw    ${FUNCTION_API}, exchange_function
-        movw    ${API_FAILURE}, exchange_ax
-        movw    $1f, core_return
-        jmp     core_call
-1:      cmpw    ${RESULT_START_NBP}, exchange_result
+        movw    ${FUNCTION_API}, %cs:exchange_function
+        movw    ${API_FAILURE}, %cs:exchange_ax
+        movw    $api_served, %cs:core_return
+        jmp     caller_enter
+api_served:
+        cmpw    ${RESULT_START_NBP}, exchange_result
         je      start_nbp               /* RESTART_TFTP does not return */
         cmpw    ${RESULT_FAILED}, exchange_result
-        jne     1f
+        jne     2f
         lesw    exchange_block, %di     /* the core could not tell the status */
         movw    %es, %ax
         orw     %di, %ax
-        jz      1f
+        jz      2f
         cmpw    $0xffff, %di
-        je      1f
+        je      2f
         movw    ${API_FAILURE}, %es:(%di)
-1:      movw    caller_gs, %gs
-        movw    caller_fs, %fs
-        movw    caller_es, %es
-        movw    caller_ss, %ss
-        movl    caller_esp, %esp
-        movl    caller_ebp, %ebp
-        movl    caller_edi, %edi
-        movl    caller_esi, %esi
-        movl    caller_edx, %edx
-        movl    caller_ecx, %ecx
-        movl    caller_ebx, %ebx
-        movl    caller_eax, %eax
-        movw    exchange_ax, %ax
-        movw    caller_ds, %ds
-        movw    $0, %cs:api_busy
-        popfw
+2:      movw    exchange_ax, %ax
+        movw    %ax, caller_eax
+        movw    $1f, core_return
+        jmp     caller_leave
+1:      popfw
         lretw
 
 /* rm_busy, sp_busy: somebody calls from an interrupt handler while the core works. Answered without the core. */

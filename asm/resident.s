@@ -29,6 +29,7 @@ resident_exchange:
         .set    exchange_block, resident_exchange + {BLOCK}
         .set    exchange_ax, resident_exchange + {AX}
         .set    exchange_bios, resident_exchange + {BIOS}
+        .set    exchange_old_int13, resident_exchange + {OLD_INT13}
         .set    exchange_old_int15, resident_exchange + {OLD_INT15}
         .set    exchange_old_int1a, resident_exchange + {OLD_INT1A}
         .set    exchange_old_int18, resident_exchange + {OLD_INT18}
@@ -37,7 +38,26 @@ resident_exchange:
         .set    exchange_rom, resident_exchange + {ROM}
         .set    exchange_core_block, resident_exchange + {CORE_BLOCK}
         .set    exchange_hidden, resident_exchange + {HIDDEN}
+        .set    exchange_drives, resident_exchange + {DRIVES}
         .set    exchange_settings, resident_exchange + {SETTINGS}
+
+/* Who called the API or INT 13h: entry::resident::Caller. */
+        .set    caller_eax, resident_exchange + {CALLER_EAX}
+        .set    caller_ebx, resident_exchange + {CALLER_EBX}
+        .set    caller_ecx, resident_exchange + {CALLER_ECX}
+        .set    caller_edx, resident_exchange + {CALLER_EDX}
+        .set    caller_esi, resident_exchange + {CALLER_ESI}
+        .set    caller_edi, resident_exchange + {CALLER_EDI}
+        .set    caller_ebp, resident_exchange + {CALLER_EBP}
+        .set    caller_esp, resident_exchange + {CALLER_ESP}
+        .set    caller_ss, resident_exchange + {CALLER_SS}
+        .set    caller_ds, resident_exchange + {CALLER_DS}
+        .set    caller_es, resident_exchange + {CALLER_ES}
+        .set    caller_fs, resident_exchange + {CALLER_FS}
+        .set    caller_gs, resident_exchange + {CALLER_GS}
+        .set    caller_flags, resident_exchange + {CALLER_FLAGS}
+
+        .set    WITH_DISKS, {WITH_DISKS} /* the build has the disk service */
 
 /* Descriptors; the bases of the 16-bit ones are the block's, filled in by resident_boot. */
         .balign 8
@@ -84,34 +104,6 @@ saved_idtr:
 saved_a20:                              /* 1: it was off */
         .word   0
 saved_sp:
-        .word   0
-
-/* The caller of the API. */
-caller_eax:
-        .long   0
-caller_ebx:
-        .long   0
-caller_ecx:
-        .long   0
-caller_edx:
-        .long   0
-caller_esi:
-        .long   0
-caller_edi:
-        .long   0
-caller_ebp:
-        .long   0
-caller_esp:
-        .long   0
-caller_ss:
-        .word   0
-caller_ds:
-        .word   0
-caller_es:
-        .word   0
-caller_fs:
-        .word   0
-caller_gs:
         .word   0
 
 /* Who called the BEV. */

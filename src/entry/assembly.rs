@@ -3,7 +3,7 @@
 //! One block, so that the macros and symbols of one file are known in the next.
 
 use super::resident::layout_for_assembly as layout;
-use super::resident::{Function, RESULT_FAILED, RESULT_START_NBP};
+use super::resident::{Function, RESULT_FAILED, RESULT_RESET, RESULT_START_DISK, RESULT_START_NBP};
 use crate::wire::pxe::{PXENV_GET_CACHED_INFO, PxenvStatus};
 
 /// The core's stack in long mode, in bytes (policy). Opening a card moves some 12 KiB structures by value: 76 KiB were seen.
@@ -31,9 +31,11 @@ core::arch::global_asm!(
     include_str!("../../asm/resident.s"),
     include_str!("../../asm/mode.s"),
     include_str!("../../asm/bios_call.s"),
+    include_str!("../../asm/caller.s"),
     include_str!("../../asm/pxe_entry.s"),
     include_str!("../../asm/v86.s"),
     include_str!("../../asm/hooks.s"),
+    include_str!("../../asm/int13.s"),
     include_str!("../../asm/exception.s"),
     EXCHANGE_SIZE = const layout::EXCHANGE_SIZE,
     FUNCTION = const layout::FUNCTION,
@@ -44,11 +46,29 @@ core::arch::global_asm!(
     CARD = const layout::CARD,
     ROM = const layout::ROM,
     CORE_BLOCK = const layout::CORE_BLOCK,
+    OLD_INT13 = const layout::OLD_INT13,
     OLD_INT15 = const layout::OLD_INT15,
     OLD_INT1A = const layout::OLD_INT1A,
     OLD_INT18 = const layout::OLD_INT18,
     OLD_INT19 = const layout::OLD_INT19,
     HIDDEN = const layout::HIDDEN,
+    CALLER_EAX = const layout::CALLER_EAX,
+    CALLER_EBX = const layout::CALLER_EBX,
+    CALLER_ECX = const layout::CALLER_ECX,
+    CALLER_EDX = const layout::CALLER_EDX,
+    CALLER_ESI = const layout::CALLER_ESI,
+    CALLER_EDI = const layout::CALLER_EDI,
+    CALLER_EBP = const layout::CALLER_EBP,
+    CALLER_ESP = const layout::CALLER_ESP,
+    CALLER_SS = const layout::CALLER_SS,
+    CALLER_DS = const layout::CALLER_DS,
+    CALLER_ES = const layout::CALLER_ES,
+    CALLER_FS = const layout::CALLER_FS,
+    CALLER_GS = const layout::CALLER_GS,
+    CALLER_FLAGS = const layout::CALLER_FLAGS,
+    DRIVES = const layout::DRIVES,
+    MAX_DRIVES = const layout::MAX_DRIVES,
+    WITH_DISKS = const cfg!(feature = "disk") as u16,
     SETTINGS = const layout::SETTINGS,
     SETTINGS_SIZE = const crate::settings::SIZE,
     BIOS = const layout::BIOS,
@@ -71,7 +91,10 @@ core::arch::global_asm!(
     FUNCTION_PROBE = const Function::Probe as u16,
     FUNCTION_API = const Function::Api as u16,
     FUNCTION_NBP_RETURNED = const Function::NbpReturned as u16,
+    FUNCTION_DISK = const Function::Disk as u16,
     RESULT_START_NBP = const RESULT_START_NBP,
+    RESULT_START_DISK = const RESULT_START_DISK,
+    RESULT_RESET = const RESULT_RESET,
     RESULT_FAILED = const RESULT_FAILED,
     API_FAILURE = const API_FAILURE,
     STATUS_NO_BASE_MEMORY = const STATUS_NO_BASE_MEMORY,

@@ -6,6 +6,9 @@ use super::memory;
 use super::resident::{self, BiosRegisters, Resident, TEXT_SIZE, VECTOR_PRINT};
 use crate::arch::cpu;
 
+/// INT 13h, disks.
+#[cfg(feature = "disk")]
+pub const DISK: u8 = 0x13;
 /// INT 15h, system services.
 pub const SYSTEM: u8 = 0x15;
 /// INT 16h, keyboard.

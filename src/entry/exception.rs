@@ -5,7 +5,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::resident::{self, Resident};
-use super::{Rom, hooks};
+use super::{Rom, hooks, owner};
 use crate::machine::Machine;
 
 const VECTORS: usize = 32;
@@ -58,11 +58,19 @@ pub fn core_is_dead() -> bool {
     DEAD.load(Ordering::Relaxed)
 }
 
-/// Leaves the answer of a dead core in the exchange area: an API call fails, and a block that interrupts lead into stays.
+/// Leaves the answer of a dead core in the exchange area: an API call fails, a block that interrupts lead into stays, and a
+/// BIOS whose drives nobody serves any more is started anew.
 pub fn refuse() {
+    const BOOT: u16 = resident::Function::Boot as u16;
+    const NBP_RETURNED: u16 = resident::Function::NbpReturned as u16;
     let keep = u16::from(hooks::installed());
+    let function = Resident::read(|exchange| exchange.function);
+    let result = match function {
+        BOOT | NBP_RETURNED if owner::has_taken_drives() => owner::start_anew(),
+        _ => resident::RESULT_FAILED,
+    };
     Resident::update(|exchange| {
-        exchange.result = resident::RESULT_FAILED;
+        exchange.result = result;
         exchange.ax = match exchange.function {
             function if function == resident::Function::Api as u16 => 1,
             _ => keep,

@@ -7,13 +7,19 @@
 
 mod assembly;
 mod bios;
+#[cfg(feature = "disk")]
+mod bios_disks;
+#[cfg(feature = "disk")]
+mod disks;
 mod exception;
 mod fw_cfg;
 mod hooks;
 mod hypervisor;
 mod machine;
 mod memory;
+mod owner;
 mod resident;
+mod restart;
 mod settings;
 mod smbios;
 
@@ -22,7 +28,7 @@ use crate::machine::Machine;
 use crate::mem::SegOff;
 use crate::mem::single::{Once, Single};
 use crate::net::sockets::{BUFFERS_LEN, SocketPlaces};
-use crate::owner::{Arbiter, Platform};
+use crate::owner::{Arbiter, Policy};
 use crate::pxe::{Api, BootOutcome, Residency, State, Then};
 use crate::settings::Setting;
 
@@ -32,16 +38,14 @@ use resident::{Exchange, Function, Resident};
 #[derive(Clone, Copy, Debug)]
 pub struct Rom(());
 
-impl Platform for Rom {}
-
 /// What the PXE services remember between calls.
 static STATE: Single<State> = Single::new(State::new());
 /// What smoltcp's sockets work with. Apart from the buffers, which are zeroes and so take no room in the image.
 static SOCKET_PLACES: Once<SocketPlaces> = Once::new(SocketPlaces::new());
 /// Send and receive buffers.
 static SOCKET_BUFFERS: Once<[u8; BUFFERS_LEN]> = Once::new([0; BUFFERS_LEN]);
-/// The card; made by the first boot attempt.
-static NIC: Single<Option<Arbiter<Rom>>> = Single::new(None);
+/// The card and the disks.
+static ARBITER: Single<Arbiter<Rom>> = Single::new(Arbiter::new(Rom(())));
 
 /// Does what `exchange.function` says and leaves the answer in the exchange area.
 ///
@@ -52,7 +56,6 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     if exception::core_is_dead() {
         return exception::refuse();
     }
-    let rom = Rom(());
     let function = resident::function();
     if matches!(function, Some(Function::Boot | Function::Probe | Function::Count | Function::Load)) {
         exception::install();
@@ -61,60 +64,119 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         }
         hypervisor::detect();
         settings::apply();
-        // An earlier attempt's card keeps the record of memory that the host may still write.
-        NIC.borrow().get_or_insert_with(|| Arbiter::new(rom)).set_vlan(settings::get(Setting::Vlan));
+        let mut arbiter = ARBITER.borrow();
+        arbiter.set_vlan(settings::get(Setting::Vlan));
+        // During POST nothing is taken from anybody.
+        arbiter.set_policy(if function == Some(Function::Count) { Policy::Decline } else { owner::policy() });
         if let (Some(places), Some(buffers)) = (SOCKET_PLACES.take(), SOCKET_BUFFERS.take()) {
             STATE.borrow().equip(places, buffers);
         }
+        #[cfg(feature = "disk")]
+        disks::keep_serving();
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
-    let (mut state, mut nic) = (STATE.borrow(), NIC.borrow());
-    let result = match (function, nic.as_mut()) {
-        (Some(function), Some(nic)) => serve(function, Api::new(&mut state, nic, rom, rom)),
-        _ => resident::RESULT_FAILED,
+    let mut arbiter = ARBITER.borrow();
+    let result = match function {
+        Some(Function::Disk) => serve_drive(&mut arbiter),
+        Some(function) => {
+            let next = serve(function, &mut STATE.borrow(), &mut arbiter);
+            owner::settle(&mut arbiter);
+            match next {
+                Next::At(result) => result,
+                Next::Bios(residency) => go_on(residency, &mut arbiter),
+            }
+        }
+        None => resident::RESULT_FAILED,
     };
     Resident::update(|exchange| exchange.result = result);
 }
 
-fn serve(function: Function, mut services: Api<'_, &mut Arbiter<Rom>, Rom, Rom>) -> u16 {
+/// Where the machine goes on.
+enum Next {
+    /// As this `RESULT` constant says.
+    At(u16),
+    /// Behind a boot attempt: in the BIOS.
+    Bios(Residency),
+}
+
+fn serve(function: Function, state: &mut State, arbiter: &mut Arbiter<Rom>) -> Next {
+    let rom = Rom(());
     match function {
         Function::Boot | Function::Probe if !settings::is_on(Setting::Enabled) => {
-            Rom(()).print("hvpxe is switched off by QEMU's settings.\n");
-            leave(Residency::Free)
+            rom.print("hvpxe is switched off by QEMU's settings.\n");
+            Next::At(leave(Residency::Free))
         }
-        Function::Boot => match services.boot() {
-            BootOutcome::StartNbp => resident::RESULT_START_NBP,
-            BootOutcome::ReturnToBios => leave(Residency::Free),
-        },
+        Function::Boot | Function::Probe if restart::is_left_out(Resident::read(|exchange| exchange.card)) => {
+            rom.print("hvpxe: the network boot is left out once, for the BIOS's disks.\n");
+            Next::At(leave(Residency::Free))
+        }
+        Function::Boot => {
+            #[cfg(feature = "disk")]
+            disks::prepare(arbiter);
+            match Api::new(state, arbiter, rom, rom).boot() {
+                BootOutcome::StartNbp => Next::At(resident::RESULT_START_NBP),
+                BootOutcome::ReturnToBios => Next::Bios(Residency::Free),
+            }
+        }
         Function::Api => {
             let (opcode, [offset, segment]) = Resident::read(|exchange| (exchange.opcode, exchange.block));
-            let outcome = services.call(opcode, SegOff { offset, segment });
+            let outcome = Api::new(state, arbiter, rom, rom).call(opcode, SegOff { offset, segment });
             Resident::update(|exchange| exchange.ax = outcome.ax);
-            match outcome.then {
+            Next::At(match outcome.then {
                 Then::Return => resident::RESULT_DONE,
                 Then::StartNbp => resident::RESULT_START_NBP,
-            }
+            })
         }
         Function::NbpReturned => {
             let verdict = Resident::read(|exchange| exchange.ax);
-            leave(services.nbp_returned(verdict))
+            Next::Bios(Api::new(state, arbiter, rom, rom).nbp_returned(verdict))
         }
         Function::Load => {
-            services.install();
+            Api::new(state, arbiter, rom, rom).install();
             Resident::update(|exchange| exchange.ax = 0);
-            resident::RESULT_DONE
+            Next::At(resident::RESULT_DONE)
         }
         Function::Count => {
-            let cards = services.count_cards();
+            let cards = Api::new(state, arbiter, rom, rom).count_cards();
             Resident::update(|exchange| exchange.ax = cards as u16);
-            resident::RESULT_DONE
+            Next::At(resident::RESULT_DONE)
         }
         Function::Probe => {
-            let found = services.probe();
+            let found = owner::would_take_over() || Api::new(state, arbiter, rom, rom).probe();
             Resident::update(|exchange| exchange.ax = found.into());
-            resident::RESULT_DONE
+            Next::At(resident::RESULT_DONE)
         }
+        // Needs no PXE services.
+        Function::Disk => Next::At(serve_drive(arbiter)),
     }
+}
+
+/// INT 13h for a drive that we serve, or that is lost.
+#[cfg(feature = "disk")]
+fn serve_drive(arbiter: &mut Arbiter<Rom>) -> u16 {
+    disks::serve(arbiter)
+}
+
+/// INT 13h for a drive that is lost: there are no others.
+#[cfg(not(feature = "disk"))]
+fn serve_drive(_: &mut Arbiter<Rom>) -> u16 {
+    owner::start_anew()
+}
+
+/// What comes behind a boot attempt: the machine from its start, a disk that the BIOS knows nothing of, or the BIOS.
+fn go_on(residency: Residency, arbiter: &mut Arbiter<Rom>) -> u16 {
+    if owner::has_lost_drives() {
+        return owner::start_anew();
+    }
+    let result = leave(residency);
+    #[cfg(feature = "disk")]
+    if disks::load_boot_sector(arbiter) {
+        Rom(()).note("Starting the first disk.\n");
+        return resident::RESULT_START_DISK;
+    }
+    #[cfg(not(feature = "disk"))]
+    let _ = arbiter;
+    result
 }
 
 /// Tells resident_run in asm/bev.s whether the resident block may go.

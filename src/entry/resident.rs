@@ -17,6 +17,14 @@ pub const RESULT_START_NBP: u16 = 1;
 /// `exchange.result`: the core could not work.
 pub const RESULT_FAILED: u16 = 2;
 
+/// `exchange.result`: enter the boot sector at 0000:7C00, which came from the first fixed disk.
+pub const RESULT_START_DISK: u16 = 3;
+/// `exchange.result`: start the machine anew.
+pub const RESULT_RESET: u16 = 4;
+
+/// Most drives that INT 13h serves (policy; as many disks as are looked for).
+pub const MAX_DRIVES: usize = 8;
+
 /// [`BiosRegisters::vector`]: writes the text buffer to the screen.
 pub const VECTOR_PRINT: u16 = 0x100;
 /// Length of the text buffer with its terminating zero, in bytes (policy: longer texts go in pieces).
@@ -38,6 +46,8 @@ pub enum Function {
     Count = 5,
     /// The UNDI loader: put the API in place without a boot. Answer in `ax`: a PXE status.
     Load = 6,
+    /// INT 13h for one of `drives`: registers in `caller`, and the answer, with CF in its flags.
+    Disk = 7,
 }
 
 /// Registers of a BIOS call, both ways (asm/bios_call.s).
@@ -69,6 +79,41 @@ pub struct BiosRegisters {
 }
 const_assert_eq!(size_of::<BiosRegisters>(), 36);
 
+/// Registers of a caller of the API or of INT 13h (asm/caller.s).
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Caller {
+    /// Register of the same name.
+    pub eax: u32,
+    /// Register of the same name.
+    pub ebx: u32,
+    /// Register of the same name.
+    pub ecx: u32,
+    /// Register of the same name.
+    pub edx: u32,
+    /// Register of the same name.
+    pub esi: u32,
+    /// Register of the same name.
+    pub edi: u32,
+    /// Register of the same name.
+    pub ebp: u32,
+    /// Register of the same name.
+    pub esp: u32,
+    /// Register of the same name.
+    pub ss: u16,
+    /// Register of the same name.
+    pub ds: u16,
+    /// Register of the same name.
+    pub es: u16,
+    /// Register of the same name.
+    pub fs: u16,
+    /// Register of the same name.
+    pub gs: u16,
+    /// CF of an INT 13h caller; out only.
+    pub flags: u16,
+}
+const_assert_eq!(size_of::<Caller>(), 44);
+
 /// The area through which real mode and the core talk. asm/resident.s takes its layout from here.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -90,6 +135,8 @@ pub struct Exchange {
     /// Physical address of the core's block.
     pub core_block: u32,
     /// Vectors that were there before our hooks, as they lie in the interrupt table; 0 when not hooked.
+    pub old_int13: u32,
+    /// Likewise.
     pub old_int15: u32,
     /// Likewise.
     pub old_int18: u32,
@@ -101,6 +148,10 @@ pub struct Exchange {
     pub hidden: [[u32; 2]; 2],
     /// Registers of a BIOS call.
     pub bios: BiosRegisters,
+    /// Registers of our caller.
+    pub caller: Caller,
+    /// BIOS numbers of the drives that INT 13h serves; 0: none.
+    pub drives: [u8; MAX_DRIVES],
     /// The settings of the image, as asm/rom_header.s lays them out.
     pub settings: settings::Table,
 }
@@ -119,6 +170,7 @@ unsafe extern "C" {
     static resident_text: u8;
     static rm_entry: u8;
     static sp_entry: u8;
+    static int13_hook: u8;
     static int15_hook: u8;
     static int18_hook: u8;
     static int19_hook: u8;
@@ -156,6 +208,7 @@ pub fn function() -> Option<Function> {
         4 => Some(Function::Probe),
         5 => Some(Function::Count),
         6 => Some(Function::Load),
+        7 => Some(Function::Disk),
         _ => None,
     }
 }
@@ -165,7 +218,7 @@ pub fn core_done_address() -> u64 {
     u64::from(linear(offset!(core_done)))
 }
 
-/// An interrupt that the resident block hooks while the API is there.
+/// An interrupt that the resident block hooks.
 pub struct Hook {
     /// Its number.
     pub number: u32,
@@ -175,14 +228,34 @@ pub struct Hook {
     pub old: fn(&mut Exchange) -> &mut u32,
 }
 
-/// All of them (asm/hooks.s).
-pub fn interrupt_hooks() -> [Hook; 4] {
+impl Hook {
+    /// Whether our handler was put into the table, and not taken out since.
+    pub fn is_in_place(&self) -> bool {
+        Resident::update(|exchange| *(self.old)(exchange)) != 0
+    }
+}
+
+/// Those of the API (asm/hooks.s).
+pub fn api_hooks() -> [Hook; 4] {
     [
-        Hook { number: 0x15, handler: vector(offset!(int15_hook)), old: |exchange| &mut exchange.old_int15 },
+        memory_hook(),
         Hook { number: 0x18, handler: vector(offset!(int18_hook)), old: |exchange| &mut exchange.old_int18 },
         Hook { number: 0x19, handler: vector(offset!(int19_hook)), old: |exchange| &mut exchange.old_int19 },
         Hook { number: 0x1a, handler: vector(offset!(int1a_hook)), old: |exchange| &mut exchange.old_int1a },
     ]
+}
+
+/// Those for drives (asm/int13.s).
+pub fn disk_hooks() -> [Hook; 2] {
+    [
+        memory_hook(),
+        Hook { number: 0x13, handler: vector(offset!(int13_hook)), old: |exchange| &mut exchange.old_int13 },
+    ]
+}
+
+/// What hides our memory as long as there is any other hook.
+fn memory_hook() -> Hook {
+    Hook { number: 0x15, handler: vector(offset!(int15_hook)), old: |exchange| &mut exchange.old_int15 }
 }
 
 fn vector(offset: u16) -> u32 {
@@ -248,6 +321,8 @@ impl Resident {
 pub mod layout_for_assembly {
     use super::{BiosRegisters, Exchange, offset_of};
 
+    pub use super::MAX_DRIVES;
+
     pub const EXCHANGE_SIZE: usize = size_of::<Exchange>();
     pub const FUNCTION: usize = offset_of!(Exchange, function);
     pub const RESULT: usize = offset_of!(Exchange, result);
@@ -257,12 +332,28 @@ pub mod layout_for_assembly {
     pub const CARD: usize = offset_of!(Exchange, card);
     pub const ROM: usize = offset_of!(Exchange, rom);
     pub const CORE_BLOCK: usize = offset_of!(Exchange, core_block);
+    pub const OLD_INT13: usize = offset_of!(Exchange, old_int13);
     pub const OLD_INT15: usize = offset_of!(Exchange, old_int15);
     pub const OLD_INT18: usize = offset_of!(Exchange, old_int18);
     pub const OLD_INT19: usize = offset_of!(Exchange, old_int19);
     pub const OLD_INT1A: usize = offset_of!(Exchange, old_int1a);
     pub const HIDDEN: usize = offset_of!(Exchange, hidden);
     pub const BIOS: usize = offset_of!(Exchange, bios);
+    pub const CALLER_EAX: usize = offset_of!(Exchange, caller.eax);
+    pub const CALLER_EBX: usize = offset_of!(Exchange, caller.ebx);
+    pub const CALLER_ECX: usize = offset_of!(Exchange, caller.ecx);
+    pub const CALLER_EDX: usize = offset_of!(Exchange, caller.edx);
+    pub const CALLER_ESI: usize = offset_of!(Exchange, caller.esi);
+    pub const CALLER_EDI: usize = offset_of!(Exchange, caller.edi);
+    pub const CALLER_EBP: usize = offset_of!(Exchange, caller.ebp);
+    pub const CALLER_ESP: usize = offset_of!(Exchange, caller.esp);
+    pub const CALLER_SS: usize = offset_of!(Exchange, caller.ss);
+    pub const CALLER_DS: usize = offset_of!(Exchange, caller.ds);
+    pub const CALLER_ES: usize = offset_of!(Exchange, caller.es);
+    pub const CALLER_FS: usize = offset_of!(Exchange, caller.fs);
+    pub const CALLER_GS: usize = offset_of!(Exchange, caller.gs);
+    pub const CALLER_FLAGS: usize = offset_of!(Exchange, caller.flags);
+    pub const DRIVES: usize = offset_of!(Exchange, drives);
     pub const SETTINGS: usize = offset_of!(Exchange, settings);
     pub const BIOS_EAX: usize = offset_of!(BiosRegisters, eax);
     pub const BIOS_EBX: usize = offset_of!(BiosRegisters, ebx);

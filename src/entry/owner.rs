@@ -1,0 +1,83 @@
+//! What becomes of the BIOS when VMBus is taken from it: its drives are served on by us, or it starts anew.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::resident::{self, Resident};
+use super::{Rom, restart, settings};
+#[cfg(not(feature = "disk"))]
+use super::{hooks, memory};
+use crate::hv::Owner;
+use crate::machine::Machine;
+use crate::owner::{Arbiter, Platform, Policy};
+use crate::settings::Setting;
+
+/// VMBus was taken from a live owner at some time: from then on no BIOS reaches a disk through it.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// The same, and [`settle`] has not looked after the drives yet.
+static UNSETTLED: AtomicBool = AtomicBool::new(false);
+/// A drive of the BIOS can't be reached any more: nobody may go on there as if nothing had been.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+impl Platform for Rom {
+    fn about_to_take_over(&self) {
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        UNSETTLED.store(true, Ordering::Relaxed);
+        #[cfg(feature = "disk")]
+        super::disks::ask_bios();
+    }
+}
+
+/// What the settings want done with an owner who doesn't share VMBus.
+pub fn policy() -> Policy {
+    const DECLINE: u16 = 1;
+    if settings::get(Setting::VmbusOwner) == DECLINE { Policy::Decline } else { Policy::TakeOver }
+}
+
+/// Whether a boot would take VMBus from somebody: then it can't be tried beforehand whether there is a card.
+pub fn would_take_over() -> bool {
+    matches!(Owner::look(&Rom(())), Owner::Live(_)) && policy() == Policy::TakeOver
+}
+
+/// Looks after the drives of an owner from whom VMBus was taken meanwhile.
+pub fn settle(arbiter: &mut Arbiter<Rom>) {
+    if !UNSETTLED.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    #[cfg(feature = "disk")]
+    let lost = super::disks::stand_in(arbiter);
+    #[cfg(not(feature = "disk"))]
+    let lost = {
+        // Nothing here could serve them.
+        let _ = arbiter;
+        let lost = memory::bios_drives();
+        hooks::install_drives(lost);
+        lost
+    };
+    for number in lost.into_iter().filter(|number| *number != 0) {
+        LOST.store(true, Ordering::Relaxed);
+        let mut text = heapless::String::<80>::new();
+        // It fits.
+        let _ = writeln!(text, "hvpxe: the BIOS has lost its drive {number:02x}h to the network boot.");
+        Rom(()).print(&text);
+    }
+}
+
+/// Whether the only way back into the BIOS is a start of the machine from the beginning.
+pub fn has_lost_drives() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Whether a BIOS's drives are in our hands, or lost.
+pub fn has_taken_drives() -> bool {
+    TAKEN.load(Ordering::Relaxed) && Resident::read(|exchange| exchange.old_int13) != 0
+}
+
+/// That way: the machine starts anew, and leaves the network out.
+pub fn start_anew() -> u16 {
+    Rom(()).print("hvpxe: starting the machine anew, without the network, so that the BIOS finds its disks.\n");
+    restart::leave_network_out();
+    resident::RESULT_RESET
+}
