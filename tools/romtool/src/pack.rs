@@ -7,8 +7,6 @@ use crate::elf::Parts;
 use crate::header::{self, BLOCK, BLOCKS, PNP_POINTER, Table};
 use crate::settings::{self, Settings};
 
-/// VirtualBox drops larger ROMs without a word; ours may not grow over it.
-pub const MAX_ROM_SIZE: usize = 57_344;
 /// How hard upkr looks for matches, 0 to 9 (policy). Of 153,248 bytes, level 3 makes 44,750 in one second, and level 9
 /// makes 44,126 in seventy.
 const PACK_LEVEL: u8 = 3;
@@ -16,8 +14,8 @@ const PACK_LEVEL: u8 = 3;
 /// Makes an option ROM of the linked ELF file.
 ///
 /// # Errors
-/// If the file isn't what linker.ld makes, or the ROM is over [`MAX_ROM_SIZE`] bytes.
-pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
+/// If the file isn't what linker.ld makes, or the ROM is over `limit` bytes.
+pub fn rom(elf: &[u8], settings: Settings, limit: usize) -> Result<Vec<u8>> {
     let parts = Parts::read(elf)?;
     let mut core = parts.core;
     let code = core.get_mut(..parts.code).context("the core is shorter than its code")?;
@@ -31,10 +29,10 @@ pub fn rom(elf: &[u8], settings: Settings) -> Result<Vec<u8>> {
     rom.extend_from_slice(&packed);
     rom.resize(rom.len().next_multiple_of(BLOCK), 0);
     ensure!(
-        rom.len() <= MAX_ROM_SIZE,
-        "the ROM has {} bytes, {} over the limit of {MAX_ROM_SIZE}; the core packs to {}",
+        rom.len() <= limit,
+        "the ROM has {} bytes, {} over the limit of {limit}; the core packs to {}",
         rom.len(),
-        rom.len() - MAX_ROM_SIZE,
+        rom.len() - limit,
         packed.len()
     );
 
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_elf_file_is_refused() {
-        let error = rom(b"\x7fELF but not really", Settings::default()).unwrap_err();
+        let error = rom(b"\x7fELF but not really", Settings::default(), 0).unwrap_err();
         assert_eq!(error.to_string(), "the linked ROM is no ELF file");
     }
 }

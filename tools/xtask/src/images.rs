@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use romtool::medium::Medium;
 use romtool::settings::KEYS;
 use sha2::{Digest, Sha256};
 
-use crate::build;
+use crate::build::{self, Edition};
 use crate::workspace::Workspace;
 
 /// Name of the file with the checksums, as `sha256sum --check` takes it.
@@ -59,17 +60,22 @@ pub fn build_one(medium: Medium, elf: &Path, rom: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// When the build fails, there is no such setting, or `dist/` can't be written.
 pub fn run(workspace: &Workspace, args: &ImagesArgs) -> Result<()> {
-    let (elf, rom) = build::core_and_rom(workspace)?;
+    let (net, full) = build::cores(workspace)?;
     let dist = workspace.root.join("dist");
     fs::create_dir_all(&dist).with_context(|| format!("can't create {}", dist.display()))?;
     let mut sums = String::new();
-    for medium in Medium::ALL {
-        let mut image = build_one(medium, &elf, &rom)?;
+    let small_rom = (Edition::Net.rom_name(), Medium::Rom, &net, "option ROM for every BIOS".to_owned());
+    let full = Medium::ALL.map(|medium| match medium {
+        Medium::Rom => (Edition::Full.rom_name(), medium, &full, "option ROM with the disk service".to_owned()),
+        _ => (medium.file_name(), medium, &full, medium.to_string()),
+    });
+    for (name, medium, core, about) in iter::once(small_rom).chain(full) {
+        let mut image = build_one(medium, &core.elf, &core.rom)?;
         inspect::configure(&mut image, &args.settings)?;
-        let path = dist.join(medium.file_name());
+        let path = dist.join(name);
         write(&path, &image)?;
-        writeln!(sums, "{}  {}", hexadecimal(&Sha256::digest(&image)), medium.file_name())?;
-        println!("{:>8} bytes  {}  ({medium})", image.len(), path.display());
+        writeln!(sums, "{}  {name}", hexadecimal(&Sha256::digest(&image)))?;
+        println!("{:>8} bytes  {}  ({about})", image.len(), path.display());
     }
     let path = dist.join(SUMS);
     write(&path, sums.as_bytes())?;

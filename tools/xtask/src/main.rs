@@ -43,15 +43,18 @@ enum Command {
     /// to .lab in the workspace (or $HVPXE_LAB). A qemu-system-x86_64 of the machine that is 11.1 or newer is used
     /// instead.
     Setup,
-    /// Build the option ROM and the QEMU plugin.
+    /// Build the option ROMs and the QEMU plugin.
     Build,
     /// Build everything that starts hvpxe, with checksums, in dist/.
     ///
-    ///   hvpxe.rom  option ROM, for firmware and for QEMU's -option-rom
-    ///   hvpxe.0    boot program for another PXE ROM, for instance that of Hyper-V's legacy network adapter
-    ///   hvpxe.img  1.44 MB floppy; also a USB stick or a hard disk
-    ///   hvpxe.iso  CD; also a USB stick
-    ///   hvpxe.vhd  fixed virtual hard disk, for Hyper-V (on IDE) and Azure
+    ///   hvpxe.rom       option ROM, for firmware and for QEMU's -option-rom; at most 57,344 bytes, which every BIOS takes
+    ///   hvpxe-disk.rom  the same with the disk service; at most 65,536 bytes
+    ///   hvpxe.0         boot program for another PXE ROM, for instance that of Hyper-V's legacy network adapter
+    ///   hvpxe.img       1.44 MB floppy; also a USB stick or a hard disk
+    ///   hvpxe.iso       CD; also a USB stick
+    ///   hvpxe.vhd       fixed virtual hard disk, for Hyper-V (on IDE) and Azure
+    ///
+    /// All but the first have the disk service.
     ///
     /// The same sources give the same bytes.
     #[command(verbatim_doc_comment)]

@@ -38,7 +38,7 @@ fn victim(elf: &[u8]) -> Result<[u8; options::LEN]> {
 }
 
 fn exception(bench: &Bench) -> Result<()> {
-    let victim = victim(&std::fs::read(&bench.lab.elf)?)?;
+    let victim = victim(&std::fs::read(&bench.lab.net.elf)?)?;
     let mut program = std::fs::read(build::saboteur(&Workspace::find()?)?)?;
     ensure!(options::patch(&mut program, &victim), "the program has no options");
     bench.add_file("saboteur.0", &program)?;

@@ -65,7 +65,7 @@ const BANG_PXE_LEN: usize = 0x58;
 
 /// Puts an image with these settings into the bench's directory.
 fn image(bench: &Bench, medium: Medium, settings: &[&str]) -> Result<PathBuf> {
-    let mut image = images::build_one(medium, &bench.lab.elf, &bench.lab.rom)?;
+    let mut image = images::build_one(medium, &bench.lab.full.elf, &bench.lab.full.rom)?;
     let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
     romtool::inspect::configure(&mut image, &settings)?;
     bench.add_file(medium.file_name(), &image)

@@ -5,6 +5,7 @@ pub mod console;
 pub mod disk;
 pub mod display;
 pub mod drives;
+pub mod grub_disk;
 pub mod http;
 pub mod lan;
 pub mod linux;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::build::Products;
+use crate::build::{Core, Products};
 use crate::setup::packages::{self, Extent};
 use crate::setup::qemu::Qemu;
 use crate::workspace::Workspace;
@@ -31,10 +32,14 @@ pub struct Lab {
     pub qemu: Qemu,
     /// The plugin that makes it a Hyper-V host.
     pub plugin: PathBuf,
-    /// The linked core, with the loaders of all media.
-    pub elf: PathBuf,
+    /// The core of the option ROM.
+    pub net: Core,
+    /// The core that media carry.
+    pub full: Core,
     /// The option ROM.
     pub rom: PathBuf,
+    /// The option ROM with the disk service.
+    pub disk_rom: PathBuf,
     /// Root of the unpacked packages.
     pub packages: PathBuf,
     /// The tests' own boot program.
@@ -62,8 +67,10 @@ impl Lab {
         Ok(Self {
             qemu: packages::ensure(workspace, extent)?,
             plugin: products.plugin.clone(),
-            elf: products.elf.clone(),
+            net: products.net.clone(),
+            full: products.full.clone(),
             rom: products.rom.clone(),
+            disk_rom: products.disk_rom.clone(),
             packages: workspace.package_root(),
             probe: products.probe.clone(),
         })
