@@ -24,7 +24,7 @@ pub const TESTS: &[BootTest] = &[
 ];
 
 /// Time for Linux to come up and to do its work (policy): half a minute on an idle machine.
-const LINUX: Duration = Duration::from_secs(240);
+pub(super) const LINUX: Duration = Duration::from_secs(240);
 /// Sizes of the disks in MiB: the one that is written to, and one that may only be read.
 const WORK_MIB: usize = 16;
 const READ_ONLY_MIB: usize = 3;
@@ -72,18 +72,7 @@ fn works(bench: &Bench, vmbus: &str, switches: &[&str]) -> Result<()> {
     let other = bench.add_file("other.img", &other)?;
     let work = bench.add_file("work.img", &vec![0; WORK_MIB << 20])?;
     let script = format!(
-        "await /sys/class/net/eth0\n\
-         ip link set eth0 up\n\
-         udhcpc -i eth0 -n -q -t 10 -s /lease || fail lease\n\
-         wget -q -O /tmp/file http://{SERVER}/http.bin || fail wget\n\
-         check() {{ echo \"$1  $2\" | sha256sum -c -s || fail \"$2 has changed\"; }}\n\
-         check {sum} /tmp/file\n\
-         disk() {{\n\
-           i=0; while :; do\n\
-             for d in /sys/block/sd*; do [ \"$(cat $d/size 2>/dev/null)\" = $1 ] && disk=/dev/${{d##*/}} && await $disk && return; done\n\
-             i=$((i+1)); [ $i -gt 200 ] && fail \"no disk of $1 blocks\"; usleep 100000\n\
-           done\n\
-         }}\n\
+        "{fetch}\
          disk {other_blocks}; check {other_sum} $disk\n\
          dd if=/dev/zero of=$disk bs=512 count=1 2>/dev/null && fail \"the other disk is not protected\"\n\
          disk {work_blocks}\n\
@@ -99,6 +88,7 @@ fn works(bench: &Bench, vmbus: &str, switches: &[&str]) -> Result<()> {
          ip link set eth0 down; rmmod hv_netvsc; rmmod hv_storvsc\n\
          echo LINUX IS CONTENT\n\
          sleep 100000\n",
+        fetch = linux::fetch(&format!("http://{SERVER}/http.bin"), &sum),
         other_blocks = READ_ONLY_MIB << 11,
         work_blocks = WORK_MIB << 11,
     );
@@ -126,6 +116,6 @@ fn works(bench: &Bench, vmbus: &str, switches: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn sha256(content: &[u8]) -> String {
+pub(super) fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -21,7 +21,8 @@ const MODULES: [&str; 7] = [
 
 /// What runs before the script: busybox's commands, the usual file systems, the modules.
 ///
-/// `fail WHY` ends the machine, which was started so that it does not reboot.
+/// `fail WHY` ends the machine, which was started so that it does not reboot. `check SUM FILE` compares; `disk BLOCKS` waits
+/// for the disk of that size and names it `$disk`.
 const PROLOGUE: &str = "\
 #!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /mnt
@@ -32,7 +33,27 @@ fail() { dmesg | tail -n 20; echo \"LINUX FAILED: $1\"; sleep 1; reboot -f; }
 load() { xzcat /modules/$1.ko.xz > /tmp/module && insmod /tmp/module || fail \"insmod $1\"; rm /tmp/module; }
 # Waits for a file, ten seconds at most.
 await() { i=0; while [ ! -e $1 ]; do i=$((i+1)); [ $i -gt 100 ] && fail \"no $1\"; usleep 100000; done; }
+check() { echo \"$1  $2\" | sha256sum -c -s || fail \"$2 has changed\"; }
+disk() {
+  i=0; while :; do
+    for d in /sys/block/sd*; do
+      [ \"$(cat $d/size 2>/dev/null)\" = $1 ] && disk=/dev/${d##*/} && await $disk && return
+    done
+    i=$((i+1)); [ $i -gt 200 ] && fail \"no disk of $1 blocks\"; usleep 100000
+  done
+}
 ";
+
+/// A lease over the synthetic NIC, and a file by HTTP, checked: `/tmp/file`.
+pub fn fetch(url: &str, sum: &str) -> String {
+    format!(
+        "await /sys/class/net/eth0\n\
+         ip link set eth0 up\n\
+         udhcpc -i eth0 -n -q -t 10 -s /lease || fail lease\n\
+         wget -q -O /tmp/file {url} || fail wget\n\
+         check {sum} /tmp/file\n"
+    )
+}
 
 /// What udhcpc calls when it has a lease.
 const LEASE: &str = "#!/bin/sh\n[ \"$1\" = bound ] && ip addr add $ip/$mask dev $interface\nexit 0\n";

@@ -69,8 +69,6 @@ pub struct Report {
     pub com2: String,
     /// Rules of the interface that the guest broke, one a line; empty is good. `None`: not a Hyper-V machine.
     pub violations: Option<String>,
-    /// What the Hyper-V host counted, as JSON. `None`: not a Hyper-V machine.
-    pub counters: Option<String>,
     /// What our own network server saw.
     pub events: Vec<Event>,
 }
@@ -189,18 +187,16 @@ impl Session {
             true => Some(read(&self.files.violations()).context("the lab wrote no list of violations")?),
             false => None,
         };
-        let counters = match self.files.hyperv {
+        if self.files.hyperv {
             // The plugin writes it last of all: without it QEMU has crashed, or the plugin was never loaded.
-            true => Some(read(&self.files.counters()).context("the Hyper-V host did not end in order")?),
-            false => None,
-        };
+            read(&self.files.counters()).context("the Hyper-V host did not end in order")?;
+        }
         let [log, com2] = [self.files.debug_log(), self.files.com2()].map(|path| fs::read(path).unwrap_or_default());
         Ok(Report {
             console: self.console_text(),
             log: String::from_utf8_lossy(&log).into_owned(),
             com2: String::from_utf8_lossy(&com2).into_owned(),
             violations,
-            counters,
             events: self.services.events(),
         })
     }
