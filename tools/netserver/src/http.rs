@@ -15,6 +15,7 @@ pub struct Connection {
     request: Vec<u8>,
     answer: Vec<u8>,
     sent: usize,
+    done: bool,
 }
 
 impl Connection {
@@ -46,10 +47,21 @@ impl Connection {
             self.sent += socket.send_slice(&self.answer[self.sent..]).unwrap_or(0);
         }
         let is_whole = !self.answer.is_empty() && self.sent == self.answer.len();
+        if is_whole && !self.done && socket.send_queue() == 0 {
+            self.done = true;
+            events.push(Event::HttpDone(path(&self.request)));
+        }
         if is_whole && socket.may_send() && !matches!(config.http_fault, HttpFault::StallAfter(_)) {
             socket.close();
         }
     }
+}
+
+/// What a request asks for, without query and fragment.
+fn path(request: &[u8]) -> String {
+    let text = String::from_utf8_lossy(request);
+    let target = text.lines().next().unwrap_or_default().split(' ').nth(1).unwrap_or_default();
+    target.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 /// The whole answer to a request; empty for none.
@@ -57,13 +69,13 @@ fn answer(config: &Config, request: &[u8], files: &Files, events: &mut Vec<Event
     let text = String::from_utf8_lossy(request);
     let mut words = text.lines().next().unwrap_or_default().split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let (status, body): (&str, Arc<[u8]>) = match (method, files.get(path)) {
+    let path = path(request);
+    let (status, body): (&str, Arc<[u8]>) = match (method, files.get(&path)) {
         ("GET" | "HEAD", Some(contents)) => ("200 OK", contents),
         ("GET" | "HEAD", None) => ("404 Not Found", Arc::from(&b"not found\n"[..])),
         _ => ("501 Not Implemented", Arc::from(&b"not implemented\n"[..])),
     };
-    events.push(Event::HttpRequest(path.to_string()));
+    events.push(Event::HttpRequest(path));
     if method != "GET" || status != "200 OK" {
         return whole(status, if method == "HEAD" { &[] } else { &body }, body.len());
     }

@@ -100,6 +100,8 @@ pub enum Event {
     TftpAborted(u16),
     /// A file was asked for by HTTP.
     HttpRequest(String),
+    /// The client has confirmed the last byte of an answer.
+    HttpDone(String),
     /// An address was asked for by DNS.
     DnsQuery(String),
     /// The client sent something that the protocols forbid.

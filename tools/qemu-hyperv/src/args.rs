@@ -36,7 +36,7 @@ pub struct DiskArg {
 pub struct Args {
     /// One synthetic NIC each.
     pub nets: Vec<NetArg>,
-    /// Directory served by a network server inside the plugin, on one more NIC.
+    /// Directory served by a network server inside the plugin, on one more NIC, the first.
     pub server: Option<PathBuf>,
     /// Switches of that server.
     pub server_switches: Vec<(String, String)>,
@@ -52,6 +52,14 @@ pub struct Args {
     pub violations: Option<PathBuf>,
     /// File written at exit.
     pub counters: Option<PathBuf>,
+    /// File to which each mark is appended.
+    pub marks: Option<PathBuf>,
+    /// Marks at linear addresses.
+    pub mark_addresses: Vec<(String, u64)>,
+    /// File for the instructions by block, and the marks between which they are counted.
+    pub profile: Option<PathBuf>,
+    /// See `profile`.
+    pub profile_marks: Option<(String, String)>,
     /// QEMU runs with `-icount shift=N`: time comes from the instruction count.
     pub icount: Option<u8>,
     /// Instructions between polls.
@@ -76,6 +84,10 @@ impl Args {
             log_file: None,
             violations: None,
             counters: None,
+            marks: None,
+            mark_addresses: Vec::new(),
+            profile: None,
+            profile_marks: None,
             icount: None,
             poll: DEFAULT_POLL,
             config: Config { vps: vcpus, ..Config::default() },
@@ -101,6 +113,13 @@ impl Args {
             },
             "violations" => self.violations = Some(value.into()),
             "counters" => self.counters = Some(value.into()),
+            "marks" => self.marks = Some(value.into()),
+            "mark" => self.mark_addresses.push(mark(value)?),
+            "profile" => self.profile = Some(value.into()),
+            "profile_marks" => {
+                let (start, end) = value.split_once("..").context("not START..END")?;
+                self.profile_marks = Some((start.to_owned(), end.to_owned()));
+            }
             // QEMU's own limit for -icount is 10 bits of shift.
             "icount" => self.icount = Some(value.parse().ok().filter(|&shift| shift <= 10).context("not 0 to 10")?),
             "poll" => self.poll = value.parse().ok().filter(|&count| count > 0).context("not a count")?,
@@ -130,6 +149,13 @@ fn net(value: &str) -> Result<NetArg> {
     }
 }
 
+fn mark(value: &str) -> Result<(String, u64)> {
+    let (name, address) = value.rsplit_once(':').context("not NAME:ADDRESS")?;
+    let address =
+        u64::from_str_radix(address.trim_start_matches("0x"), 16).ok().context("not a hexadecimal address")?;
+    Ok((name.to_owned(), address))
+}
+
 fn disk(value: &str, controller: usize) -> DiskArg {
     let (path, read_only) = value.strip_suffix(":ro").map_or((value, false), |path| (path, true));
     DiskArg { path: path.into(), read_only, controller }
@@ -154,6 +180,10 @@ mod tests {
                 "log=/tmp/log",
                 "violations=v",
                 "counters=c.json",
+                "marks=m.json",
+                "mark=entry:0x7c00",
+                "profile=p",
+                "profile_marks=entry..tftp-done a.b",
                 "icount=7",
                 "poll=500",
                 "set=max_vmbus_version=5.3",
@@ -171,6 +201,10 @@ mod tests {
         assert_eq!(args.pcap, Some("/tmp/x.pcap".into()));
         assert_eq!((args.log_level, args.log_file), (Level::Debug, Some("/tmp/log".into())));
         assert_eq!((args.violations, args.counters), (Some("v".into()), Some("c.json".into())));
+        assert_eq!(args.marks, Some("m.json".into()));
+        assert_eq!(args.mark_addresses, [("entry".to_owned(), 0x7c00)]);
+        assert_eq!(args.profile, Some("p".into()));
+        assert_eq!(args.profile_marks, Some(("entry".to_owned(), "tftp-done a.b".to_owned())));
         assert_eq!((args.icount, args.poll), (Some(7), 500));
         assert_eq!(args.config.vps, 2);
         assert_eq!(args.config.max_vmbus_version, 0x5_0003);
@@ -184,6 +218,9 @@ mod tests {
             ("net=only-one", "not LOCAL:REMOTE"),
             ("net=:b", "not LOCAL:REMOTE"),
             ("net=a:b:c", "not LOCAL:REMOTE"),
+            ("mark=entry", "not NAME:ADDRESS"),
+            ("mark=entry:xyz", "not a hexadecimal address"),
+            ("profile_marks=a", "not START..END"),
             ("icount=11", "not 0 to 10"),
             ("poll=0", "not a count"),
             ("set=mac", "not set=KEY=VALUE"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use anyhow::Result;
 use hvhost::{Host, Interrupt, NetBackend};
 use netserver::Event;
+use serde_json::Value;
 
 use crate::args::Args;
 use crate::capture::Capture;
@@ -15,7 +16,9 @@ use crate::disks;
 use crate::insn::{HYPERCALL_CODE, MAX_LEN, Trap};
 use crate::interrupts::{self, AutoEoi};
 use crate::local_network::LocalNetwork;
+use crate::marks::{self, Marks};
 use crate::nic::Cable;
+use crate::profile::Profile;
 use crate::qemu::{Block, Hook, Pace, Physical, RegisterFile, Vcpu};
 use crate::report::{Level, Report, counters_json};
 use crate::traps::{self, LateAnswer};
@@ -39,6 +42,8 @@ pub struct Engine {
     /// Device accesses must wait until the vCPU is between blocks.
     between_blocks_only: bool,
     registers: OnceLock<RegisterFile>,
+    has_profile: bool,
+    mark_addresses: Vec<u64>,
     machine: Mutex<Machine>,
 }
 
@@ -57,6 +62,8 @@ struct Machine {
     /// Interrupts that were not sent yet.
     interrupts: Vec<Interrupt>,
     counters: Option<PathBuf>,
+    marks: Marks,
+    profile: Option<Profile>,
 }
 
 /// One processor.
@@ -79,6 +86,8 @@ impl Engine {
         let mut args = Args::parse(args, vcpus)?;
         args.config.hypercall_code = HYPERCALL_CODE.to_vec();
         let report = Report::new(&args)?;
+        let marks = Marks::new(&args)?;
+        let profile = Profile::new(&args)?;
         let now = Instant::default();
         let capture = args.pcap.as_deref().map(|path| Capture::create(path, now.clone())).transpose()?.map(Arc::new);
         let mut nics = args
@@ -89,7 +98,7 @@ impl Engine {
         let network = match &args.server {
             Some(directory) => {
                 let network = LocalNetwork::new(directory, &args.server_switches, capture, now.clone())?;
-                nics.push(Box::new(network.clone()));
+                nics.insert(0, Box::new(network.clone()));
                 Some(network)
             }
             None => None,
@@ -101,6 +110,8 @@ impl Engine {
             poll_interval: args.poll,
             between_blocks_only: args.icount.is_some(),
             registers: OnceLock::new(),
+            has_profile: profile.is_some(),
+            mark_addresses: args.mark_addresses.iter().map(|(_, address)| *address).collect(),
             machine: Mutex::new(Machine {
                 host,
                 network,
@@ -112,6 +123,8 @@ impl Engine {
                 vps: Vec::new(),
                 interrupts: Vec::new(),
                 counters: args.counters,
+                marks,
+                profile,
             }),
         })
     }
@@ -136,12 +149,21 @@ impl Engine {
             block.watch_reset();
         }
         block.count(self.pace);
+        if self.has_profile {
+            let address = block.address(0);
+            if let Some(profile) = &mut self.machine().profile {
+                block.add_to(profile.tally(address));
+            }
+        }
         let mut bytes = [0; MAX_LEN];
         for index in 0..block.len() {
             let len = block.bytes(index, &mut bytes);
+            let address = block.address(index);
+            if self.mark_addresses.contains(&address) {
+                block.hook(index, Hook::Mark { address });
+            }
             let Some(trap) = Trap::decode(&bytes[..len]) else { continue };
             let ends_block = index + 1 == block.len();
-            let address = block.address(index);
             block.hook(
                 index,
                 if trap == Trap::Hypercall { Hook::Hypercall { address } } else { Hook::Trap { trap, ends_block } },
@@ -170,7 +192,7 @@ impl Engine {
         }
         // Reads ask nothing of the host, and a guest that spins on the reference counter should spin fast.
         if trap == Trap::Wrmsr || machine.poll_is_due(index, self.poll_interval) {
-            machine.poll(index, &mut memory);
+            machine.poll(index, &mut memory, self.pace);
         }
         drop(machine);
         self.send_interrupts(&mut memory, false);
@@ -189,7 +211,7 @@ impl Engine {
             let now = machine.now_100ns;
             machine.report.fault(now, why);
         }
-        machine.poll(index, &mut memory);
+        machine.poll(index, &mut memory, self.pace);
         drop(machine);
         self.send_interrupts(&mut memory, false);
     }
@@ -210,10 +232,19 @@ impl Engine {
         machine.take_pace(self.pace, index);
         machine.tell_time(self.pace);
         if machine.poll_is_due(index, self.poll_interval) {
-            machine.poll(index, &mut memory);
+            machine.poll(index, &mut memory, self.pace);
         }
         drop(machine);
         self.send_interrupts(&mut memory, false);
+    }
+
+    /// The instruction at the address of a mark is about to be executed.
+    pub fn at_mark(&self, address: u64) {
+        let mut machine = self.machine();
+        machine.tell_time(self.pace);
+        if let Some(name) = machine.marks.reach(address) {
+            machine.mark(&name, self.pace);
+        }
     }
 
     /// The vCPU is between blocks: it has taken an interrupt, or was woken.
@@ -229,7 +260,7 @@ impl Engine {
             clock.correct(instructions, hpet);
         }
         machine.tell_time(self.pace);
-        machine.poll(index, &mut memory);
+        machine.poll(index, &mut memory, self.pace);
         let mut auto_eoi = std::mem::take(&mut machine.vps[index as usize].auto_eoi);
         drop(machine);
         // Only this vCPU's thread settles its own vectors; others may have sent more in the meantime.
@@ -253,18 +284,15 @@ impl Engine {
             vp.late = None;
             vp.auto_eoi = AutoEoi::default();
         }
-        machine.flush_report();
+        machine.flush_report(self.pace);
     }
 
     /// QEMU is about to exit. No vCPU is accessible.
     pub fn exiting(&self) {
         let mut machine = self.machine();
-        machine.flush_report();
+        machine.flush_report(self.pace);
         let Some(path) = machine.counters.clone() else { return };
-        let instructions: Vec<u64> =
-            (0..machine.vps.len()).map(|vp| machine.instructions(self.pace, vp as u32)).collect();
-        let violations = machine.report.violation_count();
-        let json = counters_json(machine.host.counters(), &instructions, machine.now_100ns, violations);
+        let json = machine.counted(self.pace);
         if let Err(error) = std::fs::write(&path, format!("{json:#}\n")) {
             let now = machine.now_100ns;
             machine.report.line(Level::Error, now, format_args!("writing {}: {error}", path.display()));
@@ -327,7 +355,7 @@ impl Machine {
         self.vps[vcpu as usize].unpolled >= interval || self.now_100ns >= self.polled_100ns + MAX_POLL_GAP
     }
 
-    fn poll(&mut self, vcpu: u32, memory: &mut Physical<'_>) {
+    fn poll(&mut self, vcpu: u32, memory: &mut Physical<'_>, pace: Pace) {
         self.vps[vcpu as usize].unpolled = 0;
         self.polled_100ns = self.now_100ns;
         self.host.poll(memory);
@@ -341,13 +369,32 @@ impl Machine {
             );
         }
         self.interrupts.extend(raised);
-        self.flush_report();
+        self.flush_report(pace);
     }
 
-    fn flush_report(&mut self) {
+    /// All counters as they are now.
+    fn counted(&self, pace: Pace) -> Value {
+        let instructions: Vec<u64> = (0..self.vps.len()).map(|vp| self.instructions(pace, vp as u32)).collect();
+        counters_json(self.host.counters(), &instructions, self.now_100ns, self.report.violation_count())
+    }
+
+    fn mark(&mut self, name: &str, pace: Pace) {
+        let counted = self.counted(pace);
+        let vcpus = self.vps.len() as u32;
+        // The profile first: who waits for the mark wants to find it.
+        let profile = self.profile.as_mut().map_or(Ok(()), |profile| profile.reach(name, vcpus));
+        if let Err(error) = profile.and_then(|()| self.marks.write(name, counted)) {
+            self.report.line(Level::Error, self.now_100ns, format_args!("{error:#}"));
+        }
+    }
+
+    fn flush_report(&mut self, pace: Pace) {
         self.report.drain(&mut self.host);
-        let Some(network) = &self.network else { return };
-        for event in network.take_events() {
+        let events = self.network.as_ref().map(LocalNetwork::take_events).unwrap_or_default();
+        for event in events {
+            if let Some(name) = marks::name_of(&event) {
+                self.mark(&name, pace);
+            }
             match event {
                 Event::Violation(why) => self.report.fault(self.now_100ns, &format!("network: {why}")),
                 event => self.report.line(Level::Info, self.now_100ns, format_args!("network: {event:?}")),

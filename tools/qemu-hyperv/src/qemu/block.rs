@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use super::callbacks;
 use super::ffi;
 use super::pace::Pace;
+use super::tally::Tally;
 use crate::insn::{MAX_LEN, Trap};
 
 /// What is called before an instruction of a block.
@@ -24,6 +25,11 @@ pub enum Hook {
     },
     /// The instruction follows a trap whose answer is given late.
     AfterTrap,
+    /// A mark is at the instruction.
+    Mark {
+        /// Its virtual address.
+        address: u64,
+    },
 }
 
 /// A block inside its translation callback.
@@ -82,6 +88,15 @@ impl<'a> Block<'a> {
                 pace.interval(),
                 std::ptr::null_mut::<c_void>(),
             );
+        }
+    }
+
+    /// Adds the block's instructions to a tally whenever it runs.
+    pub fn add_to(&mut self, tally: Tally) {
+        let len = self.len() as u64;
+        // SAFETY: the block is live and the scoreboard is never freed.
+        unsafe {
+            ffi::qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(self.0, ffi::INLINE_ADD_U64, tally.entry(), len);
         }
     }
 

@@ -85,6 +85,7 @@ pub fn for_hook(hook: Hook) -> (ffi::VcpuCallback, *mut c_void) {
         // QEMU runs on 64-bit machines only: the address fits.
         Hook::Hypercall { address } => (on_hypercall, std::ptr::without_provenance_mut(address as usize)),
         Hook::AfterTrap => (on_after_trap, std::ptr::null_mut()),
+        Hook::Mark { address } => (on_mark, std::ptr::without_provenance_mut(address as usize)),
     }
 }
 
@@ -141,6 +142,10 @@ extern "C" fn on_hypercall(vcpu: c_uint, userdata: *mut c_void) {
 
 extern "C" fn on_after_trap(vcpu: c_uint, _: *mut c_void) {
     with_vcpu(vcpu, |engine, vcpu| engine.after_trap(vcpu));
+}
+
+extern "C" fn on_mark(vcpu: c_uint, userdata: *mut c_void) {
+    with_vcpu(vcpu, |engine, _| engine.at_mark(userdata.addr() as u64));
 }
 
 extern "C" fn on_exit(_: *mut c_void) {

@@ -9,8 +9,10 @@ mod bytes;
 mod callbacks;
 mod ffi;
 mod pace;
+mod tally;
 mod vcpu;
 
 pub use block::{Block, Hook};
 pub use pace::Pace;
+pub use tally::Tally;
 pub use vcpu::{Physical, RegisterFile, Vcpu};
