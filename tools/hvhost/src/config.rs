@@ -91,6 +91,8 @@ pub struct Config {
     pub max_vmbus_version: u32,
     /// Whether the other devices of a real machine are offered (heartbeat, shutdown, ...).
     pub other_offers: bool,
+    /// How many devices are offered besides, which nobody has a driver for.
+    pub spare_offers: u32,
     /// Time that a device needs to close a channel.
     pub close_delay: u64,
     /// Time before UNLOAD is answered, after all channels have closed.
@@ -151,6 +153,7 @@ impl Default for Config {
             frequencies: None,
             max_vmbus_version: 0x0006_0000,
             other_offers: true,
+            spare_offers: 0,
             close_delay: 0,
             unload_delay: 0,
             teardown_delay: 0,
@@ -189,6 +192,7 @@ impl Config {
     /// | `scontrol_reset` | 0, 1 |
     /// | `max_vmbus_version` | for instance 5.3; 0.0 refuses all |
     /// | `other_offers` | on/off |
+    /// | `spare_offers` | 0-1000 more devices that nobody has a driver for |
     /// | `close_delay`, `unload_delay`, `teardown_delay` | time |
     /// | `relid_step` | number |
     /// | `mac` | xx:xx:xx:xx:xx:xx |
@@ -257,6 +261,7 @@ impl Config {
             }
             "scontrol_reset" => self.scontrol_reset = within(value, 0..=1)?.into(),
             "max_vmbus_version" => self.max_vmbus_version = version(value).ok_or("not MAJOR.MINOR")?,
+            "spare_offers" => self.spare_offers = within(value, 0..=1000)?,
             "other_offers" => self.other_offers = switch(value)?,
             "close_delay" => self.close_delay = time(value)?,
             "unload_delay" => self.unload_delay = time(value)?,

@@ -74,6 +74,17 @@ pub(crate) fn integration() -> impl Iterator<Item = Offer> {
     })
 }
 
+/// A device that no guest has a driver for, number `index` of its kind.
+pub(crate) fn spare(index: u32) -> Offer {
+    let tail = [0x93, 0x5d, 0x8c, 0x02, 0x7b, 0x1e, 0x46, 0xf0];
+    Offer {
+        class: Guid(0x5bad_c0de, 0x2f71, 0x4e7a, tail),
+        instance: Guid(0x1d3a_0000 + index, 0x7c11, 0x42e9, tail),
+        flags: ENUMERATE_DEVICE_INTERFACE,
+        pipe_type: 0,
+    }
+}
+
 /// A device that is only ever offered to be rescinded at once: a PCI pass-through function on its way out.
 /// Number `index` of its kind: an instance is not offered again before the guest has released it.
 pub(crate) fn ghost(index: u32) -> Offer {

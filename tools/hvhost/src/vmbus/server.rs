@@ -113,6 +113,9 @@ impl Server {
         if config.other_offers {
             channels.extend(offers::integration().map(|offer| Channel::new(offer, Kind::Other, Box::new(Inert))));
         }
+        channels.extend(
+            (0..config.spare_offers).map(|index| Channel::new(offers::spare(index), Kind::Other, Box::new(Inert))),
+        );
         let mut server = Self {
             state: State::Disconnected,
             channels,
