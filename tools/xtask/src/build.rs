@@ -162,6 +162,15 @@ pub fn saboteur(workspace: &Workspace) -> Result<PathBuf> {
     for_bios(workspace, "saboteur", "saboteur-nbp", "nbp")
 }
 
+/// The benchmark's boot program.
+///
+/// # Errors
+/// When `rust-src` can't be brought, or a compiler says no.
+pub fn meter(workspace: &Workspace) -> Result<PathBuf> {
+    rust_src::ensure(workspace)?;
+    for_bios(workspace, "meter", "meter-nbp", "nbp")
+}
+
 /// An edition of the core, and its ROM.
 fn core(workspace: &Workspace, edition: Edition) -> Result<Core> {
     let linked = for_bios(workspace, "hvpxe", "hvpxe-rom", edition.features())?;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, build, run and test of hvpxe. Start with `cargo xtask run`.
 
+mod bench;
 mod boot_tests;
 mod build;
 mod conformance;
@@ -87,6 +88,16 @@ enum Command {
     /// boot programs that take VMBus in the middle of a download, and hosts that behave differently. Each cell ends on
     /// the disk, which must have been read and written; one that fails says why, and makes the exit code 1.
     Matrix(matrix::MatrixArgs),
+    /// Compare hvpxe with iPXE, in guest instructions, exits, packets and virtual time.
+    ///
+    /// Every contestant runs in the same machine with the same server, which answers in the machine's own time: the same
+    /// binaries give the same numbers each time, on any computer and under any load. The table goes to the terminal, all
+    /// numbers to dist/bench.json, and bars to dist/bench.svg.
+    Bench(bench::BenchArgs),
+    /// Show where the ROM's instructions go, by function: as a table, and as a flame graph in dist/profile.svg.
+    ///
+    /// One measurement of the benchmark, counted by block of code: every instruction, no samples.
+    Profile(bench::profile::ProfileArgs),
     /// Check format, clippy's lints and the house rules, without running any test.
     ///
     /// House rules: `unsafe` only where it is reviewed, imports in the core run one way, each crate has its licence,
@@ -114,6 +125,8 @@ fn execute(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Conformance(args) => conformance::run(&workspace, &args),
         Command::Matrix(args) => matrix::run(&workspace, &args),
+        Command::Profile(args) => bench::profile::run(&workspace, &args),
+        Command::Bench(args) => bench::run(&workspace, &args),
         Command::Lint => lint::run(&workspace),
         Command::Images(args) => images::run(&workspace, &args),
         Command::Inspect(args) => images::inspect(&args),

@@ -122,6 +122,11 @@ impl SessionFiles {
         self.dir.path().join("violations")
     }
 
+    /// The marks: counters at moments worth measuring, a line of JSON each.
+    pub fn marks(&self) -> PathBuf {
+        self.dir.path().join("marks")
+    }
+
     /// What the host model counted; written when QEMU ends in order.
     pub fn counters(&self) -> PathBuf {
         self.dir.path().join("counters")
@@ -156,8 +161,9 @@ impl Machine {
         command.args(["-run-with", "exit-with-parent=on"]);
         self.boot_arguments(&mut command);
         if let Some(hyperv) = &self.hyperv {
-            command.arg("-plugin").arg(hyperv.argument(files));
+            command.arg("-plugin").arg(hyperv.argument(files, &self.network));
             self.network.add_netdevs(&mut command, files);
+            self.network.add_clock(&mut command);
         }
         Ok(self.network.place(command))
     }
@@ -193,15 +199,16 @@ impl Machine {
 }
 
 impl HyperV {
-    fn argument(&self, files: &SessionFiles) -> OsString {
-        let mut argument = words([escaped(&self.plugin), ",net=".into(), escaped(&files.nic_socket())]);
+    fn argument(&self, files: &SessionFiles, network: &Network) -> OsString {
+        let mut argument = escaped(&self.plugin);
+        argument.extend(network.plugin_arguments(files));
         let mut add = |key: &str, value: OsString| {
             argument.push(key);
             argument.push(value);
         };
-        add(":", escaped(&files.network_socket()));
         add(",violations=", escaped(&files.violations()));
         add(",counters=", escaped(&files.counters()));
+        add(",marks=", escaped(&files.marks()));
         add(",log=", OsString::from(&self.log_level));
         if let Some(pcap) = &self.pcap {
             add(",pcap=", escaped(pcap));
@@ -260,6 +267,18 @@ mod tests {
         let arguments = arguments(&pc());
         assert!(arguments.contains(&"-nodefaults".to_owned()));
         assert!(!arguments.iter().any(|argument| argument == "-plugin" || argument == "-netdev" || argument == "-nic"));
+    }
+
+    #[test]
+    fn a_machine_whose_runs_repeat_has_the_server_inside() {
+        let hyperv = HyperV { plugin: "/p.so".into(), switches: Vec::new(), log_level: "off".to_owned(), pcap: None };
+        let switches = vec![("latency-ms".to_owned(), "10".to_owned())];
+        let network = Network::Inside { files: "/x,y".into(), switches, shift: 6 };
+        let arguments = arguments(&Machine { hyperv: Some(hyperv), network, ..pc() });
+        let plugin = arguments.iter().find(|argument| argument.starts_with("/p.so")).unwrap();
+        assert!(plugin.starts_with("/p.so,server=/x,,y,icount=6,server.latency-ms=10,"), "{plugin}");
+        assert!(arguments.contains(&"shift=6,sleep=off".to_owned()));
+        assert!(!arguments.contains(&"-netdev".to_owned()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use netserver::Event;
 
 use super::http::FileServer;
 use super::lan::{End, TAP, TagBox, within};
-use super::machine::{SessionFiles, escaped};
+use super::machine::{SessionFiles, escaped, words};
 use super::server::ServerThread;
 
 /// Where QEMU's user network (slirp) shows the machine that QEMU runs on.
@@ -41,6 +41,15 @@ pub enum Network {
         /// Switches, as in the table of the `netserver` crate.
         switches: Vec<(String, String)>,
     },
+    /// The same server inside the plugin, in the machine's own time, which comes from its instructions: every run is the same.
+    Inside {
+        /// Directory of its TFTP and HTTP servers.
+        files: PathBuf,
+        /// Switches, as in the table of the `netserver` crate.
+        switches: Vec<(String, String)>,
+        /// An instruction takes 2^shift ns.
+        shift: u8,
+    },
     /// A switch with hosts in network namespaces: [`super::lan::Lan`].
     Lan {
         /// The switch's namespace, where QEMU runs.
@@ -57,6 +66,7 @@ impl fmt::Display for Network {
         match self {
             Self::Slirp { .. } => f.write_str("QEMU's user network (DHCP and TFTP)"),
             Self::Server { .. } => f.write_str("our own server (DHCP, TFTP and HTTP)"),
+            Self::Inside { .. } => f.write_str("our own server (DHCP, TFTP and HTTP) in virtual time"),
             Self::Lan { .. } => f.write_str("a LAN of network namespaces"),
             Self::Netdev(netdev) => write!(f, "-netdev {netdev}"),
         }
@@ -98,7 +108,7 @@ impl Network {
                 let plain = End { local: session.plain_nic_socket(), remote: session.plain_network_socket() };
                 services.tag_box = Some(TagBox::start(*id, tagged, plain)?);
             }
-            Self::Slirp { .. } | Self::Lan { vlan: None, .. } | Self::Netdev(_) => {}
+            Self::Slirp { .. } | Self::Inside { .. } | Self::Lan { vlan: None, .. } | Self::Netdev(_) => {}
         }
         Ok(services)
     }
@@ -111,6 +121,29 @@ impl Network {
         }
     }
 
+    /// The plugin's arguments for it.
+    pub fn plugin_arguments(&self, files: &SessionFiles) -> Vec<OsString> {
+        let Self::Inside { files: directory, switches, shift } = self else {
+            return vec![
+                words([",net=".into(), escaped(&files.nic_socket())]),
+                words([":".into(), escaped(&files.network_socket())]),
+            ];
+        };
+        let mut arguments = vec![words([",server=".into(), escaped(directory)]), format!(",icount={shift}").into()];
+        let switch = |(key, value): &(String, String)| format!(",server.{key}={}", value.replace(',', ",,")).into();
+        arguments.extend(switches.iter().map(switch));
+        arguments
+    }
+
+    /// Makes time a matter of instructions where the network asks for it. The date is fixed: boot programs make their
+    /// random numbers from it.
+    pub fn add_clock(&self, command: &mut Command) {
+        if let Self::Inside { shift, .. } = self {
+            command.arg("-icount").arg(format!("shift={shift},sleep=off"));
+            command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]);
+        }
+    }
+
     /// Adds QEMU's side. Our own server has none: it sits on the plugin's socket itself.
     pub fn add_netdevs(&self, command: &mut Command, files: &SessionFiles) {
         let mut netdev = match self {
@@ -120,7 +153,7 @@ impl Network {
                 netdev.push(format!(",bootfile={}", bootfile.replace(',', ",,")));
                 netdev
             }
-            Self::Server { .. } => return,
+            Self::Server { .. } | Self::Inside { .. } => return,
             Self::Lan { .. } => format!("tap,ifname={TAP},script=no,downscript=no").into(),
             Self::Netdev(netdev) => netdev.into(),
         };

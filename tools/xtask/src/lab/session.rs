@@ -155,6 +155,42 @@ impl Session {
         self.qemu.wait_until(Instant::now() + limit.unwrap_or(far))
     }
 
+    /// Waits until the plugin has written a mark that `found` makes something of, and gives that.
+    ///
+    /// # Errors
+    /// As [`Self::expect`]; also when one of the `failures` is on the console before.
+    pub fn expect_mark<T>(
+        &mut self,
+        what: &str,
+        failures: &[&str],
+        limit: Duration,
+        found: impl Fn(&str) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + limit;
+        loop {
+            // The file is there before the first instruction.
+            let marks = fs::read_to_string(self.files.marks()).unwrap_or_default();
+            if let Some(result) = found(&marks) {
+                return Ok(result);
+            }
+            let console = self.console_text();
+            let reason = if let Some(failure) = failures.iter().find(|failure| console.contains(**failure)) {
+                format!("`{failure}` came first")
+            } else if let Some(status) = self.qemu.0.try_wait()? {
+                self.join_readers();
+                format!("QEMU ended ({status}) before it came")
+            } else if interrupt::requested() {
+                "interrupted before it came".to_owned()
+            } else if Instant::now() >= deadline {
+                format!("it did not come within {} s", limit.as_secs())
+            } else {
+                thread::sleep(LOOK / 5);
+                continue;
+            };
+            bail!("waiting for the mark `{what}`: {reason}\n{}", self.last_words());
+        }
+    }
+
     /// Presses keys: writes to the serial console.
     ///
     /// # Errors

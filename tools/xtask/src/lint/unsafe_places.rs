@@ -1,10 +1,10 @@
 //! Rule: `unsafe` only where it is reviewed: `src/arch`, `src/mem`, `src/entry`, `src/main.rs`, the QEMU plugin, the
-//! assembly of the probe, and the test programs with their runtime.
+//! assembly of the probe and of the meter, and the test programs with their runtime.
 
 use super::{SourceFile, code_lines};
 
 /// Where it may be.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "src/arch/",
     "src/mem/",
     "src/entry/",
@@ -12,6 +12,7 @@ const PLACES: [&str; 11] = [
     "src/main.rs",
     "tools/qemu-hyperv/src/",
     "tests/conformance/src/main.rs",
+    "tests/meter/src/main.rs",
     "tests/parties/src/",
     "tests/runtime/src/",
     "tests/probe/src/main.rs",

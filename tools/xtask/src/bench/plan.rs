@@ -1,0 +1,236 @@
+//! What is measured, and under which circumstances.
+
+use std::path::Path;
+
+use super::contestant::{Contestant, Program, Protocol, Stack};
+
+/// The circumstances of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// Virtual time: an instruction takes 2^shift ns.
+    pub shift: u8,
+    /// Latency each way, in ms.
+    pub latency_ms: u32,
+    /// Frames that are lost each way, in units of 0.1 %.
+    pub loss_permille: u32,
+    /// Largest window that the TFTP server grants; `None`: the server's own limit.
+    pub window: Option<u16>,
+    /// Largest block that it grants, or that is asked for; `None`: what the contestant asks for by itself.
+    pub block: Option<u16>,
+    /// Synthetic NICs; the first one has the network.
+    pub nics: u32,
+    /// Devices offered on VMBus that nobody has a driver for.
+    pub spare_offers: u32,
+}
+
+impl Setting {
+    /// No latency, no loss, one NIC.
+    pub const fn plain(shift: u8) -> Self {
+        Self { shift, latency_ms: 0, loss_permille: 0, window: None, block: None, nics: 1, spare_offers: 0 }
+    }
+
+    /// Switches of the network server.
+    pub fn server_switches(&self) -> Vec<(String, String)> {
+        let mut switches = Vec::new();
+        let mut add = |key: &str, value: String| switches.push((key.to_owned(), value));
+        if self.latency_ms > 0 {
+            add("latency-ms", self.latency_ms.to_string());
+        }
+        if self.loss_permille > 0 {
+            add("loss-percent", format!("{:.1}", f64::from(self.loss_permille) / 10.0));
+        }
+        if let Some(window) = self.window {
+            add("tftp.max-window", window.to_string());
+        }
+        if let Some(block) = self.block {
+            add("tftp.max-block", block.to_string());
+        }
+        switches
+    }
+
+    /// Switches of the Hyper-V host, and arguments of the plugin. `files` is a directory for sockets that nobody listens to.
+    pub fn host_switches(&self, files: &Path) -> Vec<String> {
+        let mut switches = Vec::new();
+        for number in 1..self.nics {
+            let socket = |end: &str| files.join(format!("nic{number}{end}"));
+            switches.push(format!("net={}:{}", socket("").display(), socket("-far").display()));
+        }
+        if self.spare_offers > 0 {
+            switches.push(format!("spare_offers={}", self.spare_offers));
+        }
+        switches
+    }
+
+    /// In words, for a table.
+    pub fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.latency_ms > 0 || self.loss_permille > 0 {
+            words.push(format!("{} ms", self.latency_ms));
+        }
+        if self.loss_permille > 0 {
+            words.push(format!("{:.1} % lost", f64::from(self.loss_permille) / 10.0));
+        }
+        words.extend(self.window.map(|window| format!("window {window}")));
+        words.extend(self.block.map(|block| format!("block {block}")));
+        if self.nics > 1 {
+            words.push(format!("{} NICs", self.nics));
+        }
+        if self.spare_offers > 0 {
+            words.push(format!("{} more offers", self.spare_offers));
+        }
+        words.join(", ")
+    }
+}
+
+/// What is done in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task {
+    /// From the boot entry to the first instruction of the NBP.
+    Boot,
+    /// From power-on to there: with the BIOS, and with what a ROM does at POST.
+    PowerOn,
+    /// A file of so many bytes.
+    Download(Protocol, u64),
+    /// A call of the PXE API that does nothing.
+    NullCall,
+}
+
+/// One run of a machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Who.
+    pub contestant: Contestant,
+    /// What.
+    pub task: Task,
+    /// How.
+    pub setting: Setting,
+}
+
+/// A table of the report.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Its title.
+    pub title: &'static str,
+    /// Its rows.
+    pub items: Vec<Item>,
+}
+
+/// Bytes of a MB.
+pub const MB: u64 = 1_000_000;
+
+/// Latencies that are tried, in ms one way, and losses in units of 0.1 %.
+const LATENCIES: [u32; 4] = [0, 1, 10, 50];
+const LOSSES: [u32; 2] = [1, 10];
+
+const OURS: Contestant = Contestant { stack: Stack::Hvpxe, program: Program::Itself };
+const IPXE: Contestant = Contestant { stack: Stack::Ipxe, program: Program::Itself };
+
+/// The whole benchmark: `contestants`, files of `sizes` MB.
+pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Section> {
+    let plain = || Setting::plain(shift);
+    let chosen = |list: &[Contestant]| -> Vec<Contestant> {
+        list.iter().copied().filter(|contestant| contestants.contains(contestant)).collect()
+    };
+    let natives = chosen(&[OURS, IPXE]);
+    let item = |contestant: Contestant, task: Task, setting: Setting| Item { contestant, task, setting };
+
+    let boot = [Task::Boot, Task::PowerOn]
+        .into_iter()
+        .flat_map(|task| natives.iter().map(move |&who| item(who, task.clone(), plain())))
+        .collect();
+    let mut downloads = Vec::new();
+    for &size in sizes {
+        for &who in contestants {
+            // The last bytes of a long file cost what the first ones cost: only those who are fast get one.
+            if size > 20 && !natives.contains(&who) {
+                continue;
+            }
+            for &protocol in who.protocols() {
+                downloads.push(item(who, Task::Download(protocol, size * MB), plain()));
+            }
+        }
+    }
+    let mut latency = Vec::new();
+    for (latency_ms, loss_permille) in
+        LATENCIES.map(|latency| (latency, 0)).into_iter().chain(LOSSES.map(|loss| (10, loss)))
+    {
+        for &who in &natives {
+            for &protocol in who.protocols() {
+                let setting = Setting { latency_ms, loss_permille, ..plain() };
+                latency.push(item(who, Task::Download(protocol, MB), setting));
+            }
+        }
+    }
+    let mut growth = Vec::new();
+    if natives.contains(&OURS) {
+        let tftp = || Task::Download(Protocol::Tftp, MB);
+        for window in [1, 2, 4, 8, 16, 32] {
+            let setting = Setting { window: Some(window), latency_ms: 10, ..plain() };
+            growth.push(item(OURS, tftp(), setting));
+        }
+        for block in [128, 512, 1024, 1468] {
+            growth.push(item(OURS, tftp(), Setting { block: Some(block), ..plain() }));
+        }
+    }
+    for &who in &natives {
+        for nics in [2, 4] {
+            growth.push(item(who, Task::Boot, Setting { nics, ..plain() }));
+        }
+        for spare_offers in [20, 100, 200] {
+            growth.push(item(who, Task::Boot, Setting { spare_offers, ..plain() }));
+        }
+    }
+    let calls = natives.iter().map(|&who| item(who, Task::NullCall, plain())).collect();
+    let sections = [
+        ("Boot: from the boot entry, and from power-on, to the first instruction of the boot program", boot),
+        ("Downloads without latency", downloads),
+        ("Downloads of 1 MB by latency (one way) and loss", latency),
+        ("One PXE call that does nothing (UNDI_GET_INFORMATION), mean of 1000", calls),
+        ("Growth", growth),
+    ];
+    sections
+        .map(|(title, items)| Section { title, items })
+        .into_iter()
+        .filter(|section| !section.items.is_empty())
+        .collect()
+}
+
+/// What the guard in the tests measures: the boot, downloads each way, a call.
+pub fn short(shift: u8) -> Vec<Section> {
+    let item = |contestant, task| Item { contestant, task, setting: Setting::plain(shift) };
+    let on_ours = |program| Contestant { stack: Stack::Hvpxe, program };
+    let tftp = || Task::Download(Protocol::Tftp, MB);
+    let items = vec![
+        item(OURS, Task::Boot),
+        item(OURS, tftp()),
+        item(on_ours(Program::Packets), tftp()),
+        item(on_ours(Program::Pxelinux), tftp()),
+        item(on_ours(Program::Undionly), tftp()),
+        item(on_ours(Program::Undionly), Task::Download(Protocol::Http, MB)),
+        item(OURS, Task::NullCall),
+    ];
+    vec![Section { title: "Short benchmark", items }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_say_the_circumstances() {
+        let setting = Setting { latency_ms: 10, loss_permille: 1, window: Some(4), nics: 2, ..Setting::plain(7) };
+        let switches = setting.server_switches();
+        let has = |key: &str, value: &str| switches.contains(&(key.to_owned(), value.to_owned()));
+        assert!(has("latency-ms", "10") && has("loss-percent", "0.1") && has("tftp.max-window", "4"), "{switches:?}");
+        assert_eq!(setting.host_switches(Path::new("/x")), ["net=/x/nic1:/x/nic1-far"]);
+        assert_eq!(setting.words(), "10 ms, 0.1 % lost, window 4, 2 NICs");
+        assert!(Setting::plain(7).server_switches().is_empty());
+    }
+
+    #[test]
+    fn only_the_chosen_compete() {
+        for section in whole(&[OURS], &[1], 7) {
+            assert!(section.items.iter().all(|item| item.contestant == OURS), "{}", section.title);
+        }
+    }
+}

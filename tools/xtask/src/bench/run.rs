@@ -1,0 +1,192 @@
+//! One run: a machine, up to the mark that ends the measurement.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::contestant::{self, FAILURES, FILE, Stack};
+use super::mark::{Counts, Marks, POWER_ON, is_there};
+use super::plan::{Item, MB, Setting, Task};
+use crate::lab::Lab;
+use crate::lab::machine::Machine;
+use crate::lab::rom_area;
+use crate::lab::session::{Echo, Session};
+
+/// Calls that are measured together, for one that does nothing.
+pub const NULL_CALLS: u32 = 1000;
+/// Real time for a run (policy): what the longest takes on a machine that does four other things.
+const LIMIT: Duration = Duration::from_secs(900);
+/// Where QEMU starts the real-mode part of a kernel (Linux boot protocol: 200h behind where it is loaded).
+const KERNEL_ENTRY: u64 = 0x1_0200;
+/// What SeaBIOS says before it calls the ROM's boot entry.
+const BEFORE_BOOT_ENTRY: &str = "Booting from ROM";
+/// Guest RAM up to the BIOS.
+const FIRST_MIB: u64 = 1 << 20;
+
+/// What every run needs.
+pub struct Bench<'a> {
+    lab: &'a Lab,
+    /// The meter's boot program.
+    meter: &'a [u8],
+    /// Where SeaBIOS may enter our ROM, by the number of NICs.
+    boot_entries: Mutex<BTreeMap<u32, Vec<u64>>>,
+}
+
+impl<'a> Bench<'a> {
+    /// A bench without a run yet.
+    pub fn new(lab: &'a Lab, meter: &'a [u8]) -> Self {
+        Self { lab, meter, boot_entries: Mutex::default() }
+    }
+
+    /// Where SeaBIOS may enter our ROM on a machine with so many NICs.
+    fn boot_entries(&self, setting: &Setting) -> Result<Vec<u64>> {
+        if let Some(known) = self.known_entries().get(&setting.nics) {
+            return Ok(known.clone());
+        }
+        let files = directory()?;
+        let machine = contestant::machine(Stack::Hvpxe, self.lab, files.path(), "", Vec::new(), setting)?;
+        let mut session = start(self.lab, &machine)?;
+        session.expect(BEFORE_BOOT_ENTRY, LIMIT)?;
+        let mut ram = Vec::new();
+        File::open(session.ram())?.take(FIRST_MIB).read_to_end(&mut ram).context("can't read the guest's RAM")?;
+        let entries = rom_area::boot_entries(&ram)?;
+        self.known_entries().insert(setting.nics, entries.clone());
+        Ok(entries)
+    }
+
+    fn known_entries(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<u64>>> {
+        self.boot_entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a run.
+    ///
+    /// # Errors
+    /// When the contestant doesn't get to the end, or breaks a rule of the host or the network on the way.
+    pub fn measure(&self, item: &Item) -> Result<Counts> {
+        self.run(item, None)
+    }
+
+    /// Makes a run that writes its instructions by block of code to a file.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub fn profile(&self, item: &Item, into: &Path) -> Result<Counts> {
+        self.run(item, Some(into))
+    }
+
+    fn run(&self, item: &Item, profile: Option<&Path>) -> Result<Counts> {
+        let files = directory()?;
+        let (mut machine, start_mark, end_mark) = self.prepare(item, files.path())?;
+        if let (Some(path), Some(hyperv)) = (profile, &mut machine.hyperv) {
+            hyperv.switches.push(format!("profile={}", path.display()));
+            hyperv.switches.push(format!("profile_marks={start_mark}..{end_mark}"));
+        }
+        let mut session = start(self.lab, &machine)?;
+        let text =
+            session.expect_mark(&end_mark, FAILURES, LIMIT, |text| is_there(text, &end_mark).then(|| text.to_owned()));
+        let text = text.with_context(|| format!("{}: {}", item.contestant.name(), item.words()))?;
+        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        let counts = Marks::parse(whole)?.between(&start_mark, &end_mark)?;
+        let report = session.finish()?;
+        // A rule that iPXE breaks is its own affair; ours must not win by breaking one.
+        if let (Stack::Hvpxe, Some(violations)) =
+            (item.contestant.stack, report.violations.filter(|text| !text.is_empty()))
+        {
+            bail!("{}: {}: broke rules:\n{violations}", item.contestant.name(), item.words());
+        }
+        Ok(counts)
+    }
+
+    /// The machine, and the marks between which it is measured.
+    fn prepare(&self, item: &Item, files: &Path) -> Result<(Machine, String, String)> {
+        let Item { contestant, task, setting } = item;
+        let at = |offset: usize| (meter::BASE + offset) as u64;
+        match *task {
+            Task::Download(protocol, bytes) => {
+                File::create(files.join(FILE)).and_then(|file| file.set_len(bytes))?;
+                let machine = contestant.machine(self.lab, self.meter, files, protocol, setting)?;
+                let (start, end) = protocol.marks();
+                Ok((machine, start, end))
+            }
+            Task::NullCall => {
+                let marks = [("begin", at(meter::BEGIN)), ("end", at(meter::END))];
+                let machine = self.meter_machine(contestant.stack, files, NULL_CALLS, setting, &marks)?;
+                Ok((machine, "begin".to_owned(), "end".to_owned()))
+            }
+            Task::PowerOn => {
+                let marks = [("boot-program", at(0))];
+                let machine = self.meter_machine(contestant.stack, files, 1, setting, &marks)?;
+                Ok((machine, POWER_ON.to_owned(), "boot-program".to_owned()))
+            }
+            Task::Boot => {
+                let entries = match contestant.stack {
+                    Stack::Hvpxe => self.boot_entries(setting)?,
+                    Stack::Ipxe => vec![KERNEL_ENTRY],
+                };
+                let mut marks = vec![("boot-program", at(0))];
+                marks.extend(entries.into_iter().map(|entry| ("boot-entry", entry)));
+                let machine = self.meter_machine(contestant.stack, files, 1, setting, &marks)?;
+                Ok((machine, "boot-entry".to_owned(), "boot-program".to_owned()))
+            }
+        }
+    }
+
+    /// A machine that boots the meter, with marks.
+    fn meter_machine(
+        &self,
+        stack: Stack,
+        files: &Path,
+        calls: u32,
+        setting: &Setting,
+        marks: &[(&str, u64)],
+    ) -> Result<Machine> {
+        let name = contestant::write_meter(files, meter::orders::null_calls(self.meter, calls))?;
+        let mut switches = setting.server_switches();
+        switches.push(("boot-file".to_owned(), name));
+        let mut machine =
+            contestant::machine(stack, self.lab, files, &contestant::script(&["autoboot"]), switches, setting)?;
+        if let Some(hyperv) = &mut machine.hyperv {
+            hyperv.switches.extend(marks.iter().map(|(name, address)| format!("mark={name}:{address:x}")));
+        }
+        Ok(machine)
+    }
+}
+
+impl Item {
+    /// What is measured, in words.
+    pub fn words(&self) -> String {
+        let task = match self.task {
+            Task::Boot => "boot entry".to_owned(),
+            Task::PowerOn => "power-on".to_owned(),
+            Task::NullCall => "call".to_owned(),
+            Task::Download(protocol, bytes) => format!("{} {} MB", protocol.name(), bytes / MB),
+        };
+        match self.setting.words() {
+            setting if setting.is_empty() => task,
+            setting => format!("{task}, {setting}"),
+        }
+    }
+
+    /// The same of the contestant that it is compared with.
+    pub fn rival(&self) -> Self {
+        let mut rival = Self { contestant: self.contestant.rival(), ..self.clone() };
+        // What only one of the two can vary is compared with the other's best.
+        rival.setting.window = None;
+        rival.setting.block = None;
+        rival
+    }
+}
+
+fn directory() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("hvpxe-bench-").tempdir().context("can't make a temporary directory")
+}
+
+fn start(lab: &Lab, machine: &Machine) -> Result<Session> {
+    Session::start(&lab.qemu, machine, Echo::Off, Stdio::null())
+}

@@ -1,0 +1,93 @@
+//! The report as text.
+
+use std::fmt::Write;
+
+use super::plan::Item;
+use super::results::{Figure, Results};
+
+/// The tables, one a section. A number in brackets is the ratio to iPXE at the same task.
+pub fn text(results: &Results) -> String {
+    let mut text = String::new();
+    for section in &results.sections {
+        // One block for each kind of figures.
+        let mut blocks: Vec<(Vec<&str>, Vec<Vec<String>>)> = Vec::new();
+        for item in &section.items {
+            let figures = results.figures(item);
+            let names: Vec<_> = figures.iter().map(|figure| figure.name).collect();
+            let row = row(item, &figures);
+            match blocks.iter_mut().find(|(known, _)| *known == names) {
+                Some((_, rows)) => rows.push(row),
+                None => blocks.push((names, vec![row])),
+            }
+        }
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "\n{}", section.title);
+        for (names, rows) in blocks {
+            let mut heading = vec![String::new(), String::new()];
+            heading.extend(names.into_iter().map(str::to_owned));
+            text.push_str(&aligned(&heading, &rows));
+        }
+    }
+    text
+}
+
+fn row(item: &Item, figures: &[Figure]) -> Vec<String> {
+    let mut row = vec![item.contestant.name(), item.words()];
+    let is_rival = item.rival() == *item;
+    row.extend(figures.iter().map(|figure| match figure.ratio().filter(|_| !is_rival) {
+        Some(ratio) => format!("{} ({ratio:.2})", number(figure.value)),
+        None => number(figure.value),
+    }));
+    row
+}
+
+/// A number with about four digits.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 0.1 => format!("{value:.4}"),
+        size if size < 10.0 => format!("{value:.3}"),
+        size if size < 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// Columns: names to the left, numbers to the right.
+fn aligned(heading: &[String], rows: &[Vec<String>]) -> String {
+    const NAMES: usize = 2;
+    let all: Vec<_> = std::iter::once(heading).chain(rows.iter().map(Vec::as_slice)).collect();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in &all {
+        let mut line = String::from(" ");
+        for (column, cell) in row.iter().enumerate() {
+            let _ = match column < NAMES {
+                true => write!(line, " {cell:<0$} ", width(column)),
+                false => write!(line, "  {cell:>0$}", width(column)),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows =
+            [vec!["a".to_owned(), "bb".to_owned(), "1".to_owned()], vec!["ccc".into(), "d".into(), "22.5".into()]];
+        let text = aligned(&["".to_owned(), "".into(), "n".into()], &rows);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1].len(), lines[2].len(), "{text}");
+        assert!(lines[0].ends_with('n') && lines[1].ends_with(" 1"), "{text}");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_matter() {
+        assert_eq!([0.0, 0.0123, 4.81, 56.78, 12345.6].map(number), ["0", "0.0123", "4.810", "56.8", "12346"]);
+    }
+}
