@@ -9,3 +9,4 @@ mod access;
 mod bench;
 mod faults;
 mod owner;
+mod saves;

@@ -36,6 +36,8 @@ struct Machine {
     used: Vec<bool>,
     /// Leaf 1 says that there is no hypervisor.
     bare: bool,
+    /// Whether the host is saved and restored now and then, and the state of the random numbers that say when.
+    saves: Option<u64>,
 }
 
 impl Machine {
@@ -43,6 +45,15 @@ impl Machine {
         self.now += ticks;
         self.host.set_time(self.now);
         self.host.poll(&mut self.memory);
+        if let Some(random) = &mut self.saves {
+            // Xorshift (Marsaglia, 2003).
+            *random ^= *random << 13;
+            *random ^= *random >> 7;
+            *random ^= *random << 17;
+            if *random >> 58 == 0 {
+                self.host.save_and_restore();
+            }
+        }
         // A BIOS handler for each: nothing happens.
         drop(self.host.take_interrupts());
     }
@@ -69,6 +80,7 @@ impl Lab {
             now: 0,
             used: vec![false; (POOL.end - POOL.start) as usize / PAGE_SIZE],
             bare: false,
+            saves: None,
         })))
     }
 
@@ -76,6 +88,19 @@ impl Lab {
     pub fn with(settings: &[(&str, &str)]) -> (Self, Wire) {
         let wire = Wire::echo();
         (Self::new(config(settings), std::slice::from_ref(&wire)), wire)
+    }
+
+    /// From now on the host is saved and restored at random, about every 64th time that it works.
+    pub fn save_now_and_then(&self, seed: u64) {
+        self.0.borrow_mut().saves = Some(seed | 1);
+    }
+
+    /// Guest memory and the time.
+    pub fn snapshot(&self) -> (Vec<u8>, u64) {
+        let machine = self.0.borrow();
+        let mut bytes = vec![0; RAM];
+        machine.memory.read(0, &mut bytes).expect("guest memory");
+        (bytes, machine.now)
     }
 
     /// Adds a SCSI controller with these disks.
@@ -167,6 +192,11 @@ impl Lab {
         let offset = if random >> 32 & 1 == 0 { random >> 40 & 0x78 } else { random >> 40 & 0xff8 };
         let gpa = POOL.start + (page * PAGE_SIZE) as u64 + offset;
         machine.memory.write(gpa, &value.to_le_bytes()).expect("guest memory");
+    }
+
+    /// The host's log since it was last looked at.
+    pub fn log(&self) -> String {
+        self.0.borrow_mut().host.take_log().join("\n")
     }
 
     fn read_page(&self, gpa: u64, into: &mut [u8]) {

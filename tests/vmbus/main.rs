@@ -4,5 +4,6 @@ mod faults;
 mod handshake;
 mod lab;
 mod owner;
+mod saves;
 mod traffic;
 mod wire;

@@ -3,6 +3,8 @@
 //! The default is a recent host. Where Microsoft's own host and OpenVMM differ, and Microsoft's behaviour is known, the
 //! default is the one that guests in the field rely on.
 
+use serde::{Deserialize, Serialize};
+
 use crate::faults::{Burst, DiskFault, DiskFaults, Faults};
 
 /// 100 ns units in a millisecond.
@@ -33,7 +35,7 @@ pub enum MaskedSint {
 }
 
 /// How the NetVSP lays out received frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum RxLayout {
     /// Sub-allocations of MTU + 292 (1806), frame at 256, a checksum PPI; range length = the sub-allocation.
     OpenVmm,
@@ -208,6 +210,7 @@ impl Config {
     /// | `no_nic` | on/off: no NIC is offered |
     /// | `stale_messages` | on/off: messages of the connection before come first after a take-over |
     /// | `unsolicited` | on/off: an OFFER and its RESCIND come before each reply |
+    /// | `unsolicited_at` | time, may be repeated: an OFFER and its RESCIND come then, if the guest has had the offers |
     /// | `tx_completion_delay` | time |
     /// | `reply_first` | on/off: RNDIS replies come before the completions of their requests |
     /// | `wrong_indication` | on/off: an indication with wrong lengths at the start |
@@ -224,6 +227,7 @@ impl Config {
     /// | `ignore_vstor` | VSTOR operation that is never completed; may be repeated |
     /// | `unsolicited_vstor` | on/off: ENUMERATE_BUS after the first request |
     /// | `link_change` | STATE@TIME, may be repeated: `down@5s` |
+    /// | `save_restore_after` | number of frames, both ways, and READs and WRITEs; may be repeated: the machine is saved and restored |
     /// | `post_burst` | STATUS*COUNT@AFTER, may be repeated: `0x13*5@2` answers posts 3 to 7 with 0x13 |
     ///
     /// # Errors
@@ -296,6 +300,7 @@ impl Config {
             "no_nic" => faults.no_nic = switch(value)?,
             "stale_messages" => faults.stale_messages = switch(value)?,
             "unsolicited" => faults.unsolicited = switch(value)?,
+            "unsolicited_at" => faults.unsolicited_at.push(time(value)?),
             "tx_completion_delay" => faults.tx_completion_delay = time(value)?,
             "reply_first" => faults.reply_first = switch(value)?,
             "wrong_indication" => faults.wrong_indication = switch(value)?,
@@ -316,6 +321,7 @@ impl Config {
             "ignore_vstor" => faults.ignore_vstor.push(number(value)?),
             "unsolicited_vstor" => faults.unsolicited_vstor = switch(value)?,
             "link_change" => faults.link_changes.push(link_change(value)?),
+            "save_restore_after" => faults.save_restore_after.push(number(value)?.into()),
             "post_burst" => faults.post_bursts.push(burst(value)?),
             _ => return Err("no such switch"),
         }

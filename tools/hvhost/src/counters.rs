@@ -43,6 +43,8 @@ pub struct Counters {
     pub disk_writes: u64,
     /// Their bytes.
     pub disk_written_bytes: u64,
+    /// How often the machine was saved and restored.
+    pub restores: u64,
     /// Frames dropped because the packet filter was zero.
     pub rx_filtered: u64,
 }

@@ -70,6 +70,8 @@ pub struct Faults {
     pub no_nic: bool,
     /// Once the offers are sent, a device is offered and rescinded before every reply.
     pub unsolicited: bool,
+    /// At each of these times a device is offered and rescinded, whatever goes on.
+    pub unsolicited_at: Vec<u64>,
     /// When a connection is taken over, what was said on the old one comes before the answer, and teardowns that were
     /// still to be answered are answered on the new one.
     pub stale_messages: bool,
@@ -115,6 +117,8 @@ pub struct Faults {
     pub unsolicited_vstor: bool,
     /// Refused posts.
     pub post_bursts: Vec<Burst>,
+    /// The machine is saved and restored when so many frames, both ways, and READs and WRITEs have passed.
+    pub save_restore_after: Vec<u64>,
 }
 
 impl Faults {
@@ -124,6 +128,11 @@ impl Faults {
             .iter()
             .find(|burst| (burst.after..burst.after + burst.count).contains(&index))
             .map(|b| b.status)
+    }
+
+    /// How often the machine is to be saved and restored in its first so many frames, READs and WRITEs.
+    pub(crate) fn saves_due(&self, passed: u64) -> usize {
+        self.save_restore_after.iter().filter(|after| passed >= **after).count()
     }
 
     /// How READ or WRITE number `index` (from 0) ends, if not well.

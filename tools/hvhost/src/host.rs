@@ -9,6 +9,7 @@ use crate::hypercall::{self, Call, Hypercall, Refused};
 use crate::memory::GuestMemory;
 use crate::msr::{self, MsrRead, MsrWrite, Registers};
 use crate::report::Report;
+use crate::saved::{BadState, Parts, decode, encode};
 use crate::synic::Interrupt;
 use crate::violations::{Breach, Violation};
 use crate::vmbus::{Context, Server};
@@ -25,7 +26,15 @@ pub struct Host {
     server: Server,
     report: Report,
     posts: u64,
+    /// How often the machine was saved and restored because its configuration asks for that.
+    saves: usize,
 }
+
+/// What saved bytes begin with: a mark, and the version of their format.
+const SAVED: [u8; 8] = *b"hvhost\x00\x01";
+
+/// Saved bytes behind the mark: reference time, registers, server, posts and saves so far.
+type Saved = (u64, Registers, Vec<u8>, u64, usize);
 
 impl Host {
     /// A machine in the state after reset, with one NIC per backend.
@@ -33,12 +42,58 @@ impl Host {
     pub fn new(config: Config, nics: Vec<Box<dyn NetBackend>>) -> Self {
         let registers = Registers::new(&config);
         let server = Server::new(&config, nics);
-        Self { config, registers, server, report: Report::default(), posts: 0 }
+        Self { config, registers, server, report: Report::default(), posts: 0, saves: 0 }
     }
 
     /// Adds a SCSI controller with these disks as LUNs 0, 1, ... of its target 0. For a machine that has not run yet.
     pub fn add_scsi_controller(&mut self, disks: Vec<Box<dyn DiskBackend>>) {
         self.server.add_scsi_controller(disks);
+    }
+
+    /// The machine's state as bytes: all that the guest could notice.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let Self { config: _, registers, server, report, posts, saves } = self;
+        let state = encode(&(report.now, registers, server.save(), posts, saves));
+        [&SAVED[..], &state].concat()
+    }
+
+    /// Ends the machine, and gives back what is not part of its state.
+    #[must_use]
+    pub fn into_parts(self) -> (Config, Parts) {
+        let mut parts = Parts { report: self.report, ..Parts::default() };
+        self.server.give_back(&mut parts);
+        (self.config, parts)
+    }
+
+    /// A machine as it was saved, made from the same parts. Guest memory must be as it was, too.
+    ///
+    /// # Errors
+    /// [`BadState`] when the bytes are not from [`save`](Self::save) of such a machine.
+    pub fn restore(config: Config, parts: Parts, state: &[u8]) -> Result<Self, BadState> {
+        let state = state.strip_prefix(&SAVED).ok_or_else(|| BadState::new("no mark of this version"))?;
+        let (now, registers, server, posts, saves): Saved = decode(state)?;
+        let mut host = Self::new(config, parts.nics);
+        parts.controllers.into_iter().for_each(|disks| host.add_scsi_controller(disks));
+        if registers.synics.len() != host.registers.synics.len() {
+            return Err(BadState::new("another number of processors"));
+        }
+        host.server.restore(&server)?;
+        (host.registers, host.report, host.posts, host.saves) = (registers, parts.report, posts, saves);
+        host.report.now = now;
+        Ok(host)
+    }
+
+    /// Saves the machine, ends it, and makes it anew from the saved bytes, as when it moves to another host.
+    ///
+    /// # Panics
+    /// If the model can't read what it has written.
+    pub fn save_and_restore(&mut self) {
+        let state = self.save();
+        let (config, parts) = std::mem::replace(self, Self::new(Config::default(), Vec::new())).into_parts();
+        *self = Self::restore(config, parts, &state).expect("the bytes of a moment ago");
+        self.report.counters.restores += 1;
+        self.report.log(format!("machine saved and restored, {} bytes", state.len()));
     }
 
     /// Answers CPUID. `native` is what the processor would answer without a hypervisor.
@@ -135,6 +190,11 @@ impl Host {
         self.server.poll(&mut self.registers.synics, &mut cx);
         for synic in &mut self.registers.synics {
             synic.poll(&self.config, mem, &mut self.report);
+        }
+        let Counters { tx_frames, rx_frames, disk_requests, .. } = self.report.counters;
+        if self.config.faults.saves_due(tx_frames + rx_frames + disk_requests) > self.saves {
+            self.saves += 1;
+            self.save_and_restore();
         }
     }
 

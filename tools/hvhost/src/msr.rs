@@ -1,5 +1,7 @@
 //! The synthetic MSRs (TLFS, appendix "Hypervisor Synthetic MSRs").
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Config, OverlayMode};
 use crate::memory::GuestMemory;
 use crate::overlay::{Overlay, PAGE_SIZE, Page};
@@ -58,7 +60,7 @@ pub enum MsrWrite {
 }
 
 /// The registers of the partition, and the SynIC of each VP.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Registers {
     pub guest_os_id: u64,
     hypercall: Overlay,

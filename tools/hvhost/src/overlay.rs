@@ -2,6 +2,8 @@
 //!
 //! The engine has no second copy of a page to map, so contents are swapped in and out of RAM.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::OverlayMode;
 use crate::memory::{BadGpa, GuestMemory};
 
@@ -14,10 +16,11 @@ const ENABLE: u64 = 1;
 const GPFN: u64 = !0xfff;
 
 /// One overlay page and the MSR that places it: bit 0 enables, bits 63:12 are the page frame number.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Overlay {
     msr: u64,
     /// While enabled: the RAM under it. While disabled: the overlay's own content.
+    #[serde(with = "page")]
     hidden: Option<Box<Page>>,
 }
 
@@ -82,6 +85,26 @@ impl Overlay {
         mem.write(gpa, &hidden[..])?;
         self.hidden = Some(visible);
         Ok(())
+    }
+}
+
+/// A page among saved bytes.
+mod page {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Page;
+
+    pub fn serialize<S: Serializer>(page: &Option<Box<Page>>, serializer: S) -> Result<S::Ok, S::Error> {
+        page.as_ref().map(|page| &page[..]).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Page>>, D::Error> {
+        let bytes = Option::<Vec<u8>>::deserialize(deserializer)?;
+        let page = |bytes: Vec<u8>| {
+            Page::try_from(bytes).map(Box::new).map_err(|_| D::Error::custom("a page of another size"))
+        };
+        bytes.map(page).transpose()
     }
 }
 

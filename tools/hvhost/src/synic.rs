@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Config, MS, MaskedSint};
 use crate::memory::{GuestMemory, read_u32, write_u32};
 use crate::overlay::Overlay;
@@ -32,7 +34,7 @@ const PENDING: u8 = 1;
 const EOM_GRACE: u64 = 50 * MS;
 
 /// An interrupt for the engine to raise at a VP's local APIC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Interrupt {
     /// VP index.
     pub vp: u32,
@@ -43,7 +45,7 @@ pub struct Interrupt {
 }
 
 /// A message for a slot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Message {
     pub kind: u32,
     pub origin: u64,
@@ -52,7 +54,7 @@ pub(crate) struct Message {
 }
 
 /// Who waits for what at one SINT.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Port {
     queue: VecDeque<Message>,
     /// The slot was found full: nothing is delivered until EOM, or until another message is posted.
@@ -62,7 +64,7 @@ struct Port {
 }
 
 /// The SynIC of one VP.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Synic {
     vp: u32,
     pub scontrol: u64,

@@ -238,6 +238,21 @@ fn something_unsolicited_comes_before_a_reply() {
 }
 
 #[test]
+fn something_unsolicited_comes_at_its_time() {
+    let mut guest = Guest::connected(&[("unsolicited_at", "1s"), ("unsolicited_at", "2s")]);
+    for at in [SECOND, 2 * SECOND] {
+        guest.run(at - MS - guest.now);
+        assert_eq!(guest.message(), None);
+        guest.run(MS);
+        let messages: Vec<Vec<u8>> = std::iter::from_fn(|| guest.message()).collect();
+        assert_eq!(messages.iter().map(|message| word(message, 0)).collect::<Vec<_>>(), [1, 2]);
+        let relid = word(&messages[1], 8);
+        guest.post(1, &u32s(&[13, 0, relid]));
+    }
+    guest.assert_clean();
+}
+
+#[test]
 fn a_host_can_be_silent_or_without_a_nic() {
     let mut guest = Guest::started(&[("silent", "on")]);
     guest.post(1, &vector("initiate_contact_4_0"));

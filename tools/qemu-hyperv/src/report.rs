@@ -161,6 +161,7 @@ pub fn counters_json(counters: &Counters, instructions: &[u64], now: u64, violat
         "rx_bytes": counters.rx_bytes,
         "rx_packets": counters.rx_packets,
         "rx_filtered": counters.rx_filtered,
+        "restores": counters.restores,
         "disk_requests": counters.disk_requests,
         "disk_reads": counters.disk_reads,
         "disk_read_bytes": counters.disk_read_bytes,

@@ -1,6 +1,8 @@
 //! The NVSP handshake, in its strict order: INIT; SEND_NDIS_CONFIG (from version 2); then SEND_NDIS_VERSION,
 //! SEND_RECV_BUF and perhaps SEND_SEND_BUF; the first RNDIS message ends it.
 
+use serde::{Deserialize, Serialize};
+
 use super::nvsp::{self, field};
 use super::rxbuf::ReceiveBuffer;
 use crate::vmbus::device::Io;
@@ -13,7 +15,7 @@ const MAX_MTU: u32 = 9216;
 const MAX_MDL_CHAIN: u32 = 34;
 
 /// What has been agreed on with the guest.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Setup {
     /// 0 until INIT succeeded.
     version: u32,

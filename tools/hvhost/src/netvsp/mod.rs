@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use crate::backend::NetBackend;
 use crate::config::Config;
 use crate::report::Report;
+use crate::saved::{Backend, BadState, decode, encode};
 use crate::violations::Breach;
 use crate::vmbus::device::{Device, Io, Rings, Stop};
 use crate::vmbus::replies::Replies;
@@ -147,6 +148,39 @@ impl Device for NetVsp {
 
     fn holds(&self, gpadl: u32) -> bool {
         self.setup.holds(gpadl)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let Self {
+            mac: _,
+            backend: _,
+            setup,
+            initialized,
+            filter,
+            replies,
+            control,
+            indications,
+            link_told,
+            received,
+            behind,
+            sent_count,
+            received_count,
+        } = self;
+        encode(&(
+            (setup, initialized, filter, replies, control, indications),
+            (link_told, received, behind, sent_count, received_count),
+        ))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let (protocol, traffic) = decode(state)?;
+        (self.setup, self.initialized, self.filter, self.replies, self.control, self.indications) = protocol;
+        (self.link_told, self.received, self.behind, self.sent_count, self.received_count) = traffic;
+        Ok(())
+    }
+
+    fn into_backend(self: Box<Self>) -> Backend {
+        Backend::Network(self.backend)
     }
 }
 

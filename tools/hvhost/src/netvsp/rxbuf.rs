@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::RxLayout;
 use crate::memory::GuestMemory;
 use crate::vmbus::gpadl::Region;
@@ -22,7 +24,7 @@ const INFO_LEN: usize = 16;
 const COMPACT_OVERHEAD: usize = 214;
 
 /// The guest's receive buffer.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct ReceiveBuffer {
     pub gpadl: u32,
     region: Region,

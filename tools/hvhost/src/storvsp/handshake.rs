@@ -1,11 +1,13 @@
 //! The VSTOR handshake, in its strict order: BEGIN_INIT, QUERY_PROTOCOL_VERSION until one is taken, QUERY_PROPERTIES,
 //! perhaps CREATE_SUB_CHANNELS, END_INIT.
 
+use serde::{Deserialize, Serialize};
+
 use super::vstor::{self, u16_at};
 use crate::config::Config;
 
 /// The next step of the guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 enum Stage {
     #[default]
     Begin,
@@ -16,7 +18,7 @@ enum Stage {
 }
 
 /// What has been agreed on with the guest.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Setup {
     stage: Stage,
     version: u16,

@@ -68,6 +68,10 @@ impl Lun {
         Self { disk, serial, attention: None }
     }
 
+    pub fn into_disk(self) -> Box<dyn DiskBackend> {
+        self.disk
+    }
+
     pub fn block_size(&self) -> u32 {
         self.disk.block_size()
     }

@@ -14,6 +14,7 @@ mod vstor;
 
 use crate::disk::DiskBackend;
 use crate::report::Report;
+use crate::saved::{Backend, BadState, decode, encode};
 use crate::violations::Breach;
 use crate::vmbus::device::{Device, Io, Rings, Stop};
 use crate::vmbus::replies::Replies;
@@ -176,5 +177,27 @@ impl Device for StorVsp {
 
     fn holds(&self, _gpadl: u32) -> bool {
         false
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let Self { luns, setup, under_way, replies, news_due, behind } = self;
+        let attentions: Vec<Option<Sense>> = luns.iter().map(|lun| lun.attention).collect();
+        encode(&(attentions, setup, under_way, replies, news_due, behind))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let attentions: Vec<Option<Sense>>;
+        (attentions, self.setup, self.under_way, self.replies, self.news_due, self.behind) = decode(state)?;
+        if attentions.len() != self.luns.len() {
+            return Err(BadState::new("another number of disks"));
+        }
+        for (lun, attention) in self.luns.iter_mut().zip(attentions) {
+            lun.attention = attention;
+        }
+        Ok(())
+    }
+
+    fn into_backend(self: Box<Self>) -> Backend {
+        Backend::Disks(self.luns.into_iter().map(Lun::into_disk).collect())
     }
 }

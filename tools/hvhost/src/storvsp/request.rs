@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use super::lun::{Extent, op, report_luns};
 use super::sense::Sense;
 use super::srb::{self, Direction, Outcome, Srb, srb_status};
@@ -14,6 +16,7 @@ use crate::vmbus::gpadl::Range;
 use crate::vmbus::ring::Packet;
 
 /// A request under way. Its memory is the host's until it is completed.
+#[derive(Deserialize, Serialize)]
 pub(crate) struct Request {
     due: u64,
     transaction: u64,

@@ -1,7 +1,9 @@
 //! SCSI sense data. Source: SPC-4, "Sense data".
 
+use serde::{Deserialize, Serialize};
+
 /// Why a command ended with CHECK CONDITION.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Sense {
     pub key: u8,
     /// Additional sense code and its qualifier.

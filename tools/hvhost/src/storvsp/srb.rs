@@ -1,5 +1,7 @@
 //! The SCSI request of an EXECUTE_SRB packet, and its answer.
 
+use serde::{Deserialize, Serialize};
+
 use super::sense::Sense;
 use super::vstor::{self, u16_at, u32_at};
 
@@ -25,7 +27,7 @@ pub(crate) const CHECK_CONDITION: u8 = 0x02;
 pub(crate) const BUSY: u8 = 0x08;
 
 /// Where the data go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Direction {
     ToDevice,
     FromDevice,
@@ -33,7 +35,7 @@ pub(crate) enum Direction {
 }
 
 /// A request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Srb {
     pub path: u8,
     pub target: u8,

@@ -1,5 +1,7 @@
 //! One offered device and its channel.
 
+use serde::{Deserialize, Serialize};
+
 use super::device::{Device, Io, Rings, Stop};
 use super::gpadl::{GpadlKey, Gpadls};
 use super::messages::{NO_VP, Open};
@@ -8,6 +10,7 @@ use super::ring::{Inbound, Outbound};
 use crate::config::{Config, MS};
 use crate::memory::GuestMemory;
 use crate::report::Report;
+use crate::saved::BadState;
 use crate::violations::Breach;
 
 /// OpenVMM wakes both ends this long after an open: some guests ignore what comes before OPENCHANNEL_RESULT.
@@ -21,7 +24,7 @@ const RING_CHECK: u64 = 5 * MS;
 const EVENT_FLAGS: u16 = 2048;
 
 /// An open channel.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OpenState {
     pub request: Open,
     rings: Rings,
@@ -36,7 +39,7 @@ pub(crate) struct OpenState {
 }
 
 /// A channel of the current connection.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum State {
     /// Not offered in this connection, or released by the guest.
     Released,
@@ -56,7 +59,7 @@ pub(crate) enum State {
 }
 
 /// What is behind a channel, as far as switches tell devices apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Kind {
     Nic,
     ScsiController,
@@ -73,7 +76,29 @@ pub(crate) struct Channel {
     pub poisoned: bool,
 }
 
+/// A channel among saved bytes: offer, id, state, whether it is poisoned, and the device's state.
+pub(crate) type SavedChannel = (Offer, u32, State, bool, Vec<u8>);
+
 impl Channel {
+    /// The channel's state, in the form of [`SavedChannel`].
+    pub fn save(&self) -> impl Serialize + '_ {
+        let Self { offer, kind: _, relid, state, device, poisoned } = self;
+        (offer, relid, state, poisoned, device.save())
+    }
+
+    /// Takes over the state of the same channel.
+    ///
+    /// # Errors
+    /// When it is of another channel, or none.
+    pub fn restore(&mut self, saved: SavedChannel) -> Result<(), BadState> {
+        let (offer, relid, state, poisoned, device) = saved;
+        if offer != self.offer {
+            return Err(BadState::new("other devices"));
+        }
+        (self.relid, self.state, self.poisoned) = (relid, state, poisoned);
+        self.device.restore(&device)
+    }
+
     pub fn new(offer: Offer, kind: Kind, device: Box<dyn Device>) -> Self {
         Self { offer, kind, relid: 0, state: State::Released, device, poisoned: false }
     }

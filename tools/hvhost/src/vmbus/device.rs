@@ -1,10 +1,13 @@
 //! What a device behind a channel sees of VMBus.
 
+use serde::{Deserialize, Serialize};
+
 use super::gpadl::{GpadlKey, Gpadls, Region};
 use super::ring::{Corrupt, Inbound, Outbound, Packet};
 use crate::config::Config;
 use crate::memory::GuestMemory;
 use crate::report::Report;
+use crate::saved::{Backend, BadState};
 use crate::violations::Breach;
 
 /// What the host lends a device while it works.
@@ -42,7 +45,7 @@ impl From<Corrupt> for Stop {
 }
 
 /// The two rings of an open channel.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Rings {
     pub inbound: Inbound,
     outbound: Outbound,
@@ -132,6 +135,18 @@ pub(crate) trait Device: Send {
 
     /// Whether the device uses the GPADL with this id.
     fn holds(&self, gpadl: u32) -> bool;
+
+    /// The device's state as bytes, without what is behind it.
+    fn save(&self) -> Vec<u8>;
+
+    /// Takes over the state of a device that was made alike.
+    ///
+    /// # Errors
+    /// [`BadState`] when the bytes are not from [`save`](Self::save).
+    fn restore(&mut self, state: &[u8]) -> Result<(), BadState>;
+
+    /// Ends the device, and gives back what is behind it.
+    fn into_backend(self: Box<Self>) -> Backend;
 }
 
 /// A device that takes what it is sent and never says anything: the integration services of a host that has nothing to
@@ -155,5 +170,17 @@ impl Device for Inert {
 
     fn holds(&self, _gpadl: u32) -> bool {
         false
+    }
+
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), BadState> {
+        state.is_empty().then_some(()).ok_or_else(|| BadState::new("a state for a device that has none"))
+    }
+
+    fn into_backend(self: Box<Self>) -> Backend {
+        Backend::None
     }
 }

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::memory::GuestMemory;
 use crate::overlay::PAGE_SIZE;
 
 /// A GPADL is known by its id within its channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(crate) struct GpadlKey {
     pub relid: u32,
     pub id: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Stage {
     /// Bodies are still to come.
     InProgress,
@@ -22,7 +24,7 @@ pub(crate) enum Stage {
 }
 
 /// One contiguous range of guest-virtual addresses: length and offset in bytes, and its pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Range {
     pub len: u32,
     pub offset: u32,
@@ -47,7 +49,7 @@ impl Range {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Gpadl {
     pub stage: Stage,
     count: u16,
@@ -70,7 +72,7 @@ pub(crate) enum Progress {
 }
 
 /// All GPADLs of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Gpadls {
     map: BTreeMap<GpadlKey, Gpadl>,
 }
@@ -188,7 +190,7 @@ pub(crate) fn split(words: &[u64], count: u16) -> Option<Vec<Range>> {
 }
 
 /// Pages as one piece of memory, by offset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Region {
     pages: Vec<u64>,
 }

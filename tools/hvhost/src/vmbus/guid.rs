@@ -1,7 +1,9 @@
 //! GUIDs in the order that the host sorts them by, and on the wire.
 
+use serde::{Deserialize, Serialize};
+
 /// A GUID: three little-endian fields, then eight bytes as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(crate) struct Guid(pub u32, pub u16, pub u16, pub [u8; 8]);
 
 impl Guid {

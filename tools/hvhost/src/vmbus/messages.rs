@@ -2,6 +2,8 @@
 //!
 //! Source: no public text; OpenVMM `vmbus_core` and Linux `include/linux/hyperv.h` agree on these layouts.
 
+use serde::{Deserialize, Serialize};
+
 use super::gpadl::GpadlKey;
 use super::guid::Guid;
 use super::offers::Offer;
@@ -57,7 +59,7 @@ pub(crate) const STATUS_FAILED: u32 = 0x8000_ffff;
 pub(crate) const NO_VP: u32 = u32::MAX;
 
 /// INITIATE_CONTACT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Contact {
     pub version: u32,
     pub vp: u32,
@@ -68,7 +70,7 @@ pub(crate) struct Contact {
 }
 
 /// OPENCHANNEL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Open {
     pub relid: u32,
     pub open_id: u32,

@@ -9,6 +9,8 @@ pub(crate) mod offers;
 pub(crate) mod replies;
 mod requests;
 pub(crate) mod ring;
+mod saved;
 mod server;
+mod unsolicited;
 
 pub(crate) use server::{Context, Server};

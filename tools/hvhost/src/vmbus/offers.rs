@@ -1,9 +1,11 @@
 //! What the machine offers on VMBus.
 
+use serde::{Deserialize, Serialize};
+
 use super::guid::Guid;
 
 /// One device as OFFERCHANNEL describes it. Channel ids are given in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(crate) struct Offer {
     pub class: Guid,
     pub instance: Guid,

@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::device::{Io, Rings, Stop};
 use super::ring::{COMPLETION, IN_BAND};
 
 /// A completion that waits.
+#[derive(Deserialize, Serialize)]
 struct Completion {
     due: u64,
     transaction: u64,
@@ -13,7 +16,7 @@ struct Completion {
 }
 
 /// Completions of the guest's packets, and in-band messages of the device's own.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub(crate) struct Replies {
     completions: VecDeque<Completion>,
     notices: VecDeque<Vec<u8>>,

@@ -6,6 +6,8 @@
 //!
 //! Source: Linux `drivers/hv/ring_buffer.c`, OpenVMM `vmbus_ring`.
 
+use serde::{Deserialize, Serialize};
+
 use super::gpadl::{Range, Region, split};
 use crate::memory::{GuestMemory, read_u32, write_u32};
 
@@ -43,7 +45,7 @@ pub(crate) struct Packet {
 }
 
 /// Memory of one ring.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Ring {
     control: u64,
     data: Region,
@@ -93,7 +95,7 @@ impl Ring {
 }
 
 /// The guest-to-host ring: the host consumes.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Inbound {
     ring: Ring,
     /// Our out index; the published one must not differ.
@@ -211,7 +213,7 @@ fn gpa_direct(extra: &[u8]) -> Result<Vec<Range>, Corrupt> {
 }
 
 /// The host-to-guest ring: the host produces.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Outbound {
     ring: Ring,
     /// Our in index; the one in memory must not differ.

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::channel::{Channel, Kind, State as ChannelState};
 use super::device::Inert;
 use super::gpadl::{GpadlKey, Gpadls};
@@ -34,7 +36,7 @@ pub(super) const CHANNEL_CONNECTION: u32 = 0x2000;
 const INVALID_PORT_ID: u16 = 0x11;
 
 /// What was agreed on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct Connection {
     pub version: u32,
     features: u32,
@@ -47,13 +49,13 @@ pub(super) struct Connection {
 }
 
 /// What follows when the last channel has closed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) enum After {
     Unloaded,
     Contact(Contact),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) enum State {
     Disconnected,
     Connected(Connection),
@@ -75,7 +77,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// A teardown that is answered at its time. The host may use the memory until then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct LateTeardown {
     pub due: u64,
     /// Number of its connection.
@@ -88,12 +90,14 @@ pub(crate) struct Server {
     pub(super) channels: Vec<Channel>,
     pub(super) gpadls: Gpadls,
     /// Posted by the guest, with the connection id used.
-    incoming: VecDeque<(u32, Vec<u8>)>,
+    pub(super) incoming: VecDeque<(u32, Vec<u8>)>,
     /// For the guest, with the VP; what the SynIC has no buffer for yet.
     pub(super) outgoing: VecDeque<(u32, Vec<u8>)>,
     /// Channel ids of devices that came and went, until the guest releases them.
     pub(super) ghosts: BTreeSet<u32>,
-    ghosts_offered: u32,
+    pub(super) ghosts_offered: u32,
+    /// How many of them came at a time that asked for it.
+    pub(super) came_and_went: usize,
     /// Connections so far.
     pub(super) connections: u32,
     /// Kinds of devices that were rescinded as asked for.
@@ -124,6 +128,7 @@ impl Server {
             outgoing: VecDeque::new(),
             ghosts: BTreeSet::new(),
             ghosts_offered: 0,
+            came_and_went: 0,
             connections: 0,
             rescinded: Vec::new(),
             late: Vec::new(),
@@ -247,6 +252,7 @@ impl Server {
         self.finish_late_teardowns(cx);
         self.rescind_when_due(cx);
         self.reoffer_when_due(cx);
+        self.come_and_go_when_due(cx);
         self.flush(synics, cx);
         // Like OpenVMM, take nothing from the guest while it does not take our messages.
         while self.outgoing.is_empty() || self.is_paused() {
@@ -452,20 +458,8 @@ impl Server {
     /// A reply on the present connection, perhaps with something unsolicited before it.
     pub(super) fn reply(&mut self, message: Vec<u8>, cx: &Context<'_>) {
         let State::Connected(connection) = self.state else { return };
-        if cx.config.faults.unsolicited
-            && connection.offers_sent
-            && let Some(relid) = self.free_relid(cx.config)
-        {
-            self.ghosts.insert(relid);
-            self.ghosts_offered += 1;
-            let offer = msg::offer_channel(
-                &offers::ghost(self.ghosts_offered),
-                relid,
-                CHANNEL_CONNECTION + relid,
-                connection.version,
-            );
-            self.outgoing.push_back((connection.vp, offer));
-            self.outgoing.push_back((connection.vp, msg::build(msg::RESCIND_CHANNEL_OFFER, &[relid])));
+        if cx.config.faults.unsolicited {
+            self.come_and_go(cx.config);
         }
         self.outgoing.push_back((connection.vp, message));
     }

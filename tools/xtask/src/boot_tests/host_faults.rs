@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::{Bench, BootTest, noise};
+use super::{BOOT, Bench, BootTest, finish, noise};
+use crate::lab::clients::Client;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
@@ -15,6 +16,11 @@ pub const TESTS: &[BootTest] = &[
         name: "nic-rescinded",
         about: "the host takes the NIC back in the middle of a download",
         run: nic_rescinded,
+    },
+    BootTest {
+        name: "host-saved",
+        about: "the host is saved and restored six times while PXELINUX is loaded and loads its modules",
+        run: host_saved,
     },
 ];
 
@@ -45,4 +51,18 @@ fn nic_rescinded(bench: &Bench) -> Result<()> {
     let machine = bench.machine_with_disk(network, &["rescind_after=30"])?;
     let texts = ["of 391 KiB", "PXE-E63: The host has taken the network card away"];
     bench.falls_through(&machine, &texts, SILENCE).map(drop)
+}
+
+fn host_saved(bench: &Bench) -> Result<()> {
+    let bootfile = Client::Pxelinux.compose(&bench.lab.packages, bench.files())?;
+    // In the handshake; at DHCP; in the ROM's download; in PXELINUX's.
+    let switches = ["0", "2", "10", "25", "80", "150"].map(|after| format!("save_restore_after={after}"));
+    let switches = switches.each_ref().map(String::as_str);
+    let machine = bench.machine_with_disk(bench.server(&[("boot-file", &bootfile)]), &switches)?;
+    let mut session = bench.start(&machine)?;
+    session.expect("boot:", BOOT)?;
+    let report = finish(session)?;
+    let counters: String = report.counters.split_whitespace().collect();
+    ensure!(counters.contains("\"restores\":6,"), "not saved and restored six times:\n{}", report.counters);
+    Ok(())
 }

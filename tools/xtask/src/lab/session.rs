@@ -69,6 +69,8 @@ pub struct Report {
     pub com2: String,
     /// Rules of the interface that the guest broke, one a line; empty is good. `None`: not a Hyper-V machine.
     pub violations: Option<String>,
+    /// What the Hyper-V host counted, as JSON; empty when this is no Hyper-V machine.
+    pub counters: String,
     /// What our own network server saw.
     pub events: Vec<Event>,
 }
@@ -223,16 +225,18 @@ impl Session {
             true => Some(read(&self.files.violations()).context("the lab wrote no list of violations")?),
             false => None,
         };
-        if self.files.hyperv {
+        let counters = match self.files.hyperv {
             // The plugin writes it last of all: without it QEMU has crashed, or the plugin was never loaded.
-            read(&self.files.counters()).context("the Hyper-V host did not end in order")?;
-        }
+            true => read(&self.files.counters()).context("the Hyper-V host did not end in order")?,
+            false => String::new(),
+        };
         let [log, com2] = [self.files.debug_log(), self.files.com2()].map(|path| fs::read(path).unwrap_or_default());
         Ok(Report {
             console: self.console_text(),
             log: String::from_utf8_lossy(&log).into_owned(),
             com2: String::from_utf8_lossy(&com2).into_owned(),
             violations,
+            counters,
             events: self.services.events(),
         })
     }
