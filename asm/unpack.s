@@ -5,19 +5,16 @@
  * In      %edi = physical address of the block, page aligned, core_block_size bytes below 4 GiB
  * Out     ZF clear: done; ZF set: A20 can't be switched on
  * Keeps   all registers but %ax, %cx, %dx; data segments get 4 GiB limits ("big real mode", as SeaBIOS enters an init vector)
- * Stack   under 600 bytes; the descriptors live there, since the ROM may be read-only
+ * Stack   under 200 bytes; the descriptors live there, since the ROM may be read-only
  */
         .section .init, "awx"
         .code16
 
-        .set    FLAT_CODE32, 0x08
-        .set    FLAT_DATA, 0x10
+        .set    FLAT_DATA, 0x08
+        .set    ROM_CODE32, 0x10
         .set    ROM_CODE16, 0x18
         .set    STACK_DATA16, 0x20
         .set    GDT_SIZE, 0x28
-        .set    CALLERS_GDTR, GDT_SIZE
-        .set    OUR_GDTR, GDT_SIZE + 8
-        .set    UNPACK_FRAME, GDT_SIZE + 16
 
 core_unpack:
         a20_enable
@@ -28,47 +25,47 @@ core_unpack:
         pushw   %es
         pushw   %fs
         pushw   %gs
-        movw    %sp, %bp
-        subw    $UNPACK_FRAME, %sp
-        andw    $~7, %sp
-        movw    %sp, %bx
         movzwl  %sp, %esp
-
         xorl    %edx, %edx
         movw    %cs, %dx
         shll    $4, %edx                /* linear address of the ROM */
         xorl    %ecx, %ecx
         movw    %ss, %cx
         shll    $4, %ecx                /* linear address of the stack segment */
+        subw    $8, %sp
+        movw    %sp, %bp
+        sgdtl   (%bp)
 
-        movl    $0, %ss:(%bx)
-        movl    $0, %ss:4(%bx)
-        movl    $0x0000ffff, %ss:FLAT_CODE32(%bx)
-        movl    $0x00cf9b00, %ss:FLAT_CODE32+4(%bx)
-        movl    $0x0000ffff, %ss:FLAT_DATA(%bx)
-        movl    $0x00cf9300, %ss:FLAT_DATA+4(%bx)
-        movw    $0xffff, %ss:ROM_CODE16(%bx)
-        movl    %edx, %ss:ROM_CODE16+2(%bx)
-        movw    $0x009b, %ss:ROM_CODE16+5(%bx)
-        movb    $0, %ss:ROM_CODE16+7(%bx)
-        movw    $0xffff, %ss:STACK_DATA16(%bx)
-        movl    %ecx, %ss:STACK_DATA16+2(%bx)
-        movw    $0x0093, %ss:STACK_DATA16+5(%bx)
-        movb    $0, %ss:STACK_DATA16+7(%bx)
-        movw    $GDT_SIZE - 1, %ss:OUR_GDTR(%bx)
-        movzwl  %bx, %eax
-        addl    %ecx, %eax
-        movl    %eax, %ss:OUR_GDTR+2(%bx)
-        sgdtl   %ss:CALLERS_GDTR(%bx)
-        lgdtl   %ss:OUR_GDTR(%bx)
+        /* The descriptors from the last to the first: upper half, lower half of the base, limit. */
+        movl    %ecx, %eax
+        shrl    $16, %eax
+        movb    $0x93, %ah
+        pushl   %eax                    /* STACK_DATA16 */
+        pushw   %cx
+        pushw   $0xffff
+        movl    %edx, %eax
+        shrl    $16, %eax
+        movb    $0x9b, %ah
+        pushl   %eax                    /* ROM_CODE16 */
+        pushw   %dx
+        pushw   $0xffff
+        btsl    $22, %eax               /* a 32-bit segment */
+        pushl   %eax                    /* ROM_CODE32 */
+        pushw   %dx
+        pushw   $0xffff
+        pushl   $0x00cf9300             /* FLAT_DATA */
+        pushl   $0x0000ffff
+        movzwl  %sp, %eax
+        leal    -8(%eax,%ecx), %eax     /* the table's linear address; in the place of its null descriptor stands its GDTR */
+        pushw   %ax
+        pushl   %eax
+        pushw   $GDT_SIZE - 1
+        lgdtl   -GDT_SIZE(%bp)
 
         movl    %cr0, %eax
         orb     $1, %al
         movl    %eax, %cr0
-        pushl   $FLAT_CODE32
-        leal    core_unpack_flat(%edx), %eax
-        pushl   %eax
-        lretl
+        ljmpw   $ROM_CODE32, $core_unpack_flat
 
         .code32
 core_unpack_flat:
@@ -82,17 +79,14 @@ core_unpack_flat:
         pushal
         leal    rom_payload(%edx), %esi
         pushl   %edi
-        call    upkr_unpack
+        call    unpack
         popl    %edi
-        call    branches_to_relative
         call    block_finish
         popal
         subl    %ecx, %esp
         movw    $STACK_DATA16, %ax
         movw    %ax, %ss
-        pushl   $ROM_CODE16
-        pushl   $core_unpack_leave
-        lretl
+        ljmpl   $ROM_CODE16, $core_unpack_leave
 
         .code16
 core_unpack_leave:
@@ -106,8 +100,8 @@ core_unpack_leave:
 core_unpack_real:
         shrl    $4, %ecx
         movw    %cx, %ss
-        lgdtl   %ss:CALLERS_GDTR(%bx)
-        movw    %bp, %sp
+        lgdtl   (%bp)
+        leaw    8(%bp), %sp
         popw    %gs
         popw    %fs
         popw    %es
@@ -117,42 +111,9 @@ core_unpack_real:
         ret
 
 /*
- * branches_to_relative: gives the branches in the core's code their displacements back, which romtool made absolute and
- * big-endian so that they pack better (tools/romtool/src/branches.rs: the same bytes count as branches there).
- * Mode    flat 32-bit
- * In      %edi = the block
- * Clobbers %eax, %ecx, %esi
- */
-        .code32
-branches_to_relative:
-        movl    %edi, %esi
-        leal    core_code_size - 5(%edi), %ecx /* the longest branch has six bytes */
-1:      cmpl    %ecx, %esi
-        jae     4f
-        lodsb
-        cmpb    $0x0f, %al
-        jne     2f
-        movb    (%esi), %al
-        andb    $0xf0, %al
-        cmpb    $0x80, %al              /* jcc */
-        jne     1b
-        incl    %esi
-        jmp     3f
-2:      andb    $0xfe, %al
-        cmpb    $0xe8, %al              /* call, jmp */
-        jne     1b
-3:      lodsl
-        bswapl  %eax
-        subl    %esi, %eax
-        leal    4(%eax,%edi), %eax
-        movl    %eax, -4(%esi)
-        jmp     1b
-4:      ret
-
-/*
  * block_finish: zeroes the core's variables and builds the page tables: 0-4 GiB one to one with 2 MiB pages, and the
  * block at CORE with 4 KiB pages. One kind of page everywhere rather than 1 GiB pages where the CPU has them.
- * Mode    flat 32-bit
+ * Mode    32-bit, data segments flat
  * In      %edi = the block
  * Clobbers %eax, %ecx, %edx, %edi, %ebp
  */
@@ -203,126 +164,4 @@ block_finish:
         addl    $8, %edi
         addl    $TABLE, %eax
         loop    1b
-        ret
-
-/*
- * upkr_unpack: unpacks one stream of the upkr format, default configuration (crate upkr, "Config::default").
- *
- * A stream is a sequence of bits, each coded by range ANS with an adaptive 8-bit probability. Per operation: one bit
- * tells a match from a literal. A literal has 8 bits, most significant first, in a tree of 255 contexts. A match has a
- * bit "new offset" (unless it follows a match, where that is implied), then the offset + 1 when new, then the length. Numbers are
- * coded from their least significant bit, each preceded by a continuation bit. Offset 0 ends the stream.
- *
- * Mode    flat 32-bit
- * In      %esi = packed bytes, %edi = where to unpack
- * Clobbers all registers but %esp
- */
-        .set    CONTEXT_NEW_OFFSET, 256
-        .set    CONTEXT_OFFSET, 257
-        .set    CONTEXT_LENGTH, 256 + 65
-        .set    CONTEXTS, 256 + 1 + 64 + 64
-        .set    CONTEXTS_ROUNDED, 388
-upkr_unpack:
-        subl    $CONTEXTS_ROUNDED, %esp
-        movl    %esp, %ebp              /* %ebp = contexts */
-        pushl   %edi
-        movl    %ebp, %edi
-        movb    $0x80, %al              /* probability 1/2 */
-        movl    $CONTEXTS, %ecx
-        rep stosb
-        popl    %edi
-        xorl    %eax, %eax              /* %eax = coder state */
-        pushl   %eax                    /* (%esp) = last offset */
-.Lupkr_after_literal:
-        movl    %ebp, %ebx
-        call    upkr_bit
-        jc      .Lupkr_match
-.Lupkr_literal:
-        movl    $1, %edx
-1:      leal    (%ebp,%edx), %ebx
-        call    upkr_bit
-        adcl    %edx, %edx
-        testb   %dh, %dh                /* eight bits in: the leading 1 has left the low byte */
-        jz      1b
-        movb    %dl, (%edi)
-        incl    %edi
-        jmp     .Lupkr_after_literal
-.Lupkr_match:
-        leal    CONTEXT_NEW_OFFSET(%ebp), %ebx
-        call    upkr_bit
-        jnc     .Lupkr_length
-.Lupkr_offset:
-        leal    CONTEXT_OFFSET(%ebp), %ebx
-        call    upkr_number
-        decl    %ecx
-        jz      .Lupkr_end
-        movl    %ecx, (%esp)
-.Lupkr_length:
-        leal    CONTEXT_LENGTH(%ebp), %ebx
-        call    upkr_number
-        pushl   %esi
-        movl    %edi, %esi
-        subl    4(%esp), %esi
-        rep movsb
-        popl    %esi
-        movl    %ebp, %ebx
-        call    upkr_bit
-        jc      .Lupkr_offset           /* a match after a match always has a new offset */
-        jmp     .Lupkr_literal
-.Lupkr_end:
-        addl    $CONTEXTS_ROUNDED + 4, %esp
-        ret
-
-/* upkr_number: decodes a number >= 1 from the contexts at %ebx on, into %ecx. Clobbers %ebx, %edx. */
-upkr_number:
-        xorl    %ecx, %ecx
-        movl    $1, %edx                /* the bit's weight */
-1:      call    upkr_bit
-        incl    %ebx                    /* keeps CF */
-        jnc     2f
-        call    upkr_bit
-        incl    %ebx
-        jnc     3f
-        orl     %edx, %ecx
-3:      addl    %edx, %edx
-        jmp     1b
-2:      orl     %edx, %ecx
-        ret
-
-/* upkr_bit: decodes one bit with the context at %ebx into CF and adapts the context. Keeps all but %eax and flags. */
-upkr_bit:
-        pushl   %ecx
-        pushl   %edx
-1:      cmpl    $0x1000, %eax
-        jae     2f
-        shll    $8, %eax
-        movb    (%esi), %al
-        incl    %esi
-        jmp     1b
-2:      movzbl  (%ebx), %edx            /* probability of a one, in 1/256 */
-        movzbl  %al, %ecx
-        shrl    $8, %eax
-        cmpl    %edx, %ecx
-        jae     3f
-        imull   %edx, %eax              /* one: state = p * high + low */
-        addl    %ecx, %eax
-        movl    $256 + 8, %ecx
-        subl    %edx, %ecx
-        shrl    $4, %ecx
-        addb    %cl, (%ebx)
-        stc
-        jmp     4f
-3:      subl    %edx, %ecx              /* zero: state = (256 - p) * high + low - p */
-        pushl   %edx
-        negl    %edx
-        addl    $256, %edx
-        imull   %edx, %eax
-        popl    %edx
-        addl    %ecx, %eax
-        addl    $8, %edx
-        shrl    $4, %edx
-        subb    %dl, (%ebx)
-        clc
-4:      popl    %edx
-        popl    %ecx
         ret

@@ -20,6 +20,7 @@ core::arch::global_asm!(
     include_str!("../../asm/a20.s"),
     include_str!("../../asm/init.s"),
     include_str!("../../asm/unpack.s"),
+    include_str!("../../asm/unpack_stream.s"),
     include_str!("../../asm/bev.s"),
     include_str!("../../asm/bev_block.s"),
     include_str!("../../asm/undi_loader.s"),

@@ -14,10 +14,10 @@ pub struct Parts {
     pub resident: Vec<u8>,
     /// Init code; gone after POST.
     pub init: Vec<u8>,
+    /// The unpacker's tables, which are part of [`Self::init`].
+    pub unpack_tables: Vec<u8>,
     /// Flat image of the core.
     pub core: Vec<u8>,
-    /// Length of the code that it begins with, in bytes.
-    pub code: usize,
     /// Loader of the boot program for other PXE ROMs.
     pub nbp: Vec<u8>,
     /// Boot sector of the disk images.
@@ -57,17 +57,24 @@ impl Parts {
             ensure!(start + data.len() <= core.len(), "section {:?} lies outside the core's image", section.name());
             core[start..start + data.len()].copy_from_slice(data);
         }
+        let kept = usize::try_from(symbol("rom_kept_end")?)?;
+        let init = section(".init")?;
+        let in_init = |name: &str| -> Result<usize> {
+            let offset = usize::try_from(symbol(name)?)?.checked_sub(kept);
+            offset.filter(|&offset| offset <= init.len()).with_context(|| format!("{name} is not in .init"))
+        };
+        let tables = in_init("unpack_tables")?..in_init("unpack_tables_end")?;
         let parts = Self {
             rom: section(".rom")?,
             resident: section(".resident")?,
-            init: section(".init")?,
+            unpack_tables: init.get(tables).context("the unpacker's tables end before they begin")?.to_vec(),
+            init,
             nbp: section(".nbp")?,
             boot_sector: section(".boot_sector")?,
             core,
-            code: usize::try_from(symbol("core_code_size")?)?,
             resident_offset: usize::try_from(symbol("rom_resident_image")?)?,
             payload_offset: usize::try_from(symbol("rom_payload")?)?,
-            kept: usize::try_from(symbol("rom_kept_end")?)?,
+            kept,
             block_size: symbol("core_block_size")?,
             resident_kib: symbol("resident_kib")?,
         };

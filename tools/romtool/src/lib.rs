@@ -4,7 +4,6 @@
 //! [`check::rom`] re-reads a ROM as a BIOS would, [`inspect`] any image; it also changes the settings of a finished one.
 
 pub mod boot_sector;
-pub mod branches;
 pub mod check;
 pub mod elf;
 pub mod floppy;
@@ -14,5 +13,6 @@ pub mod iso;
 pub mod medium;
 pub mod nbp;
 pub mod pack;
+pub mod packer;
 pub mod settings;
 pub mod vhd;

@@ -2,14 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::branches;
 use crate::elf::Parts;
 use crate::header::{self, BLOCK, BLOCKS, PNP_POINTER, Table};
+use crate::packer;
 use crate::settings::{self, Settings};
-
-/// How hard upkr looks for matches, 0 to 9 (policy). Of 153,248 bytes, level 3 makes 44,750 in one second, and level 9
-/// makes 44,126 in seventy.
-const PACK_LEVEL: u8 = 3;
 
 /// Makes an option ROM of the linked ELF file.
 ///
@@ -17,13 +13,12 @@ const PACK_LEVEL: u8 = 3;
 /// If the file isn't what linker.ld makes, or the ROM is over `limit` bytes.
 pub fn rom(elf: &[u8], settings: Settings, limit: usize) -> Result<Vec<u8>> {
     let parts = Parts::read(elf)?;
-    let mut core = parts.core;
-    let code = core.get_mut(..parts.code).context("the core is shorter than its code")?;
-    branches::to_absolute(code);
-    let packed = upkr::pack(&core, PACK_LEVEL, &upkr::Config::default(), None);
-    let unpacked =
-        upkr::unpack(&packed, &upkr::Config::default(), core.len()).context("the packed core does not unpack")?;
-    ensure!(unpacked == core, "the packed core unpacks to something else");
+    ensure!(
+        parts.unpack_tables == packer::tables(),
+        "asm/unpack_stream.s and tools/romtool/src/packer disagree about their tables"
+    );
+    let packed = packer::pack(&parts.core);
+    ensure!(packer::unpack(&packed, parts.core.len()) == parts.core, "the packed core unpacks to something else");
 
     let mut rom = [parts.rom, parts.resident, parts.init].concat();
     rom.extend_from_slice(&packed);
