@@ -4,7 +4,7 @@ use runtime::options::LEN;
 
 /// The software interrupt that asks a ROM how it is; 60h to 66h are for users (IBM PC/AT Technical Reference).
 ///
-/// AX is 1 when the registers of the SynIC are as the BIOS left them. BX and CX count the interrupts that its handler took
+/// AX is 1 when SIMP, SIEFP and SINT2 are as the BIOS left them. BX and CX count the interrupts that its handler took
 /// and the messages that it found; each question sends one interrupt.
 pub const QUESTION_VECTOR: u8 = 0x66;
 
@@ -93,11 +93,13 @@ pub struct Thief {
     pub disk: bool,
     /// Read no file: on a slow network.
     pub no_file: bool,
+    /// Nobody steals anything: the BIOS must find its SynIC as it left it.
+    pub untouched: bool,
 }
 
 impl Default for Thief {
     fn default() -> Self {
-        Self { theft: Theft::Contact, during_file: 0, between: 0, disk: false, no_file: false }
+        Self { theft: Theft::Contact, during_file: 0, between: 0, disk: false, no_file: false, untouched: false }
     }
 }
 
@@ -106,8 +108,8 @@ impl Thief {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
-        let Self { theft, during_file, between, disk, no_file } = *self;
-        bytes[..5].copy_from_slice(&[theft as u8, during_file, between, disk.into(), no_file.into()]);
+        let Self { theft, during_file, between, disk, no_file, untouched } = *self;
+        bytes[..6].copy_from_slice(&[theft as u8, during_file, between, disk.into(), no_file.into(), untouched.into()]);
         bytes
     }
 
@@ -115,7 +117,14 @@ impl Thief {
     #[must_use]
     pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
         let theft = Theft::from_byte(bytes[0]);
-        Self { theft, during_file: bytes[1], between: bytes[2], disk: bytes[3] != 0, no_file: bytes[4] != 0 }
+        Self {
+            theft,
+            during_file: bytes[1],
+            between: bytes[2],
+            disk: bytes[3] != 0,
+            no_file: bytes[4] != 0,
+            untouched: bytes[5] != 0,
+        }
     }
 }
 
@@ -128,7 +137,14 @@ mod tests {
         let rom = Rom { kind: Kind::Thief, theft: Theft::MsrsOnly, ticks: 9, thefts: 3 };
         assert_eq!(Rom::from_bytes(&rom.to_bytes()), rom);
         assert_eq!(Rom::from_bytes(&[0; LEN]), Rom::default());
-        let thief = Thief { theft: Theft::ContactKeepsSimp, during_file: 10, between: 5, disk: true, no_file: true };
+        let thief = Thief {
+            theft: Theft::ContactKeepsSimp,
+            during_file: 10,
+            between: 5,
+            disk: true,
+            no_file: true,
+            untouched: true,
+        };
         assert_eq!(Thief::from_bytes(&thief.to_bytes()), thief);
         assert_eq!(Thief::from_bytes(&[0; LEN]), Thief::default());
     }

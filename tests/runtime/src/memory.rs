@@ -54,6 +54,15 @@ pub fn write_u32(at: u32, value: u32) {
     write(at, &value.to_le_bytes());
 }
 
+/// Writes a register of a device: one access of 32 bits.
+pub fn write_register(at: u32, value: u32) {
+    // SAFETY: as in `copy`.
+    unsafe {
+        asm!("mov dword ptr [{at}], {value:e}", at = in(reg) u64::from(at), value = in(reg) value,
+            options(nostack, preserves_flags));
+    }
+}
+
 /// Copies physical memory.
 pub fn copy_within(from: u32, to: u32, len: u32) {
     copy(u64::from(from), u64::from(to), len as usize);

@@ -1,11 +1,12 @@
 //! `cargo xtask matrix`: who else owns VMBus, how the machine boots, and on which host: every cell must boot its disk.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::boot_tests::Bench;
@@ -48,6 +49,10 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: Option<u8>,
 
+    /// Another option ROM than the one built here.
+    #[arg(long, value_name = "FILE")]
+    rom: Option<PathBuf>,
+
     /// Show each machine's console and log after it.
     #[arg(long)]
     console: bool,
@@ -73,7 +78,10 @@ pub fn run(workspace: &Workspace, args: &MatrixArgs) -> Result<()> {
         println!("{} cells", cells.len());
         return Ok(());
     }
-    let lab = Lab::prepare_for_tests(workspace, &build::all(workspace)?)?;
+    let mut lab = Lab::prepare_for_tests(workspace, &build::all(workspace)?)?;
+    if let Some(rom) = &args.rom {
+        lab.rom = std::path::absolute(rom).with_context(|| rom.display().to_string())?;
+    }
     let programs = Programs::build(workspace)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores.min(MOST_JOBS), usize::from);

@@ -36,8 +36,9 @@ pub struct Drives {
     generation: Option<u32>,
 }
 
-/// Where HYPERCALL and SIMP are among the registers.
+/// Where HYPERCALL and SIMP are among the registers, and where those of the SynIC begin.
 const HYPERCALL: usize = 1;
+const SYNIC: usize = 2;
 const SIMP: usize = 3;
 
 impl Drives {
@@ -98,9 +99,9 @@ impl Drives {
         }
     }
 
-    /// The registers that name an owner are as this BIOS left them.
+    /// The SynIC is as this BIOS left it. The hypercall page may be another one: it is anybody's.
     pub fn is_untouched(&self) -> bool {
-        self.hv.owner_msrs() == self.own
+        self.hv.owner_msrs()[SYNIC..] == self.own[SYNIC..]
     }
 
     /// Where the message page is.

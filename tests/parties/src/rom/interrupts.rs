@@ -41,7 +41,7 @@ impl Interrupts {
             self.messages = self.messages.wrapping_add(1);
             drives.take_messages();
         }
-        memory::write_u32(APIC_EOI, 0);
+        memory::write_register(APIC_EOI, 0);
     }
 
     /// How often it ran, and how often there was a message.
@@ -52,5 +52,5 @@ impl Interrupts {
 
 /// An interrupt for the handler, when interrupts are on again.
 pub fn send_to_ourselves() {
-    memory::write_u32(APIC_ICR_LOW, TO_SELF | u32::from(VECTOR));
+    memory::write_register(APIC_ICR_LOW, TO_SELF | u32::from(VECTOR));
 }

@@ -19,8 +19,8 @@ pub struct TimerThief {
     ticks: u8,
     waited: u8,
     left: u8,
-    /// What it left in the hypercall register.
-    own_hypercall: u64,
+    /// What a BIOS left in the hypercall register at POST, and what the thief did. Neither is worth stealing from.
+    known_hypercalls: [u64; 2],
 }
 
 impl TimerThief {
@@ -30,13 +30,16 @@ impl TimerThief {
         call.hook(TICK_VECTOR, Function::Timer);
         say(WHO, format_args!("PASS: waits for somebody who uses VMBus"));
         let Rom { theft, ticks, thefts, .. } = *options;
-        Self { hv, thief: Thief::new(hv, theft), ticks, waited: 0, left: thefts, own_hypercall: 0 }
+        let thief = Thief::new(hv, theft);
+        let mut thief = Self { hv, thief, ticks, waited: 0, left: thefts, known_hypercalls: [0; 2] };
+        thief.known_hypercalls[0] = thief.hypercall();
+        thief
     }
 
     /// A tick: strikes when somebody else has had a hypercall page for long enough.
     pub fn tick(&mut self) {
         let hypercall = self.hypercall();
-        let in_use = hypercall & HypercallMsr::ENABLE.bits() != 0 && hypercall != self.own_hypercall;
+        let in_use = hypercall & HypercallMsr::ENABLE.bits() != 0 && !self.known_hypercalls.contains(&hypercall);
         self.waited = if in_use { self.waited.saturating_add(1) } else { 0 };
         if self.left == 0 || self.waited < self.ticks {
             return;
@@ -47,7 +50,7 @@ impl TimerThief {
             Ok(()) => say(WHO, format_args!("PASS: stolen; {} thefts are left", self.left)),
             Err(error) => say(WHO, format_args!("FAIL: could not steal: {error:?}")),
         }
-        self.own_hypercall = self.hypercall();
+        self.known_hypercalls[1] = self.hypercall();
     }
 
     fn hypercall(&self) -> u64 {

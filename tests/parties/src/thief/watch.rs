@@ -51,14 +51,14 @@ impl Watch {
         }
     }
 
-    /// Asks the BIOS twice: each question sends an interrupt to its handler.
-    pub fn handler(&self) -> Outcome {
+    /// Asks the BIOS twice: each question sends an interrupt to its handler. `untouched`: nobody stole anything.
+    pub fn handler(&self, untouched: bool) -> Outcome {
         if vector(QUESTION_VECTOR).linear() == 0 {
             skip!("no BIOS that answers questions");
         }
         let ask = || thunk::call(&Orders::interrupt(QUESTION_VECTOR)).registers;
         let before = ask();
-        ensure!(before.eax as u16 == 1, "the BIOS finds its SynIC changed");
+        ensure!(!untouched || before.eax as u16 == 1, "the BIOS finds its SynIC changed");
         if before.ebx as u16 == 0 {
             skip!("this BIOS has no handler");
         }

@@ -16,24 +16,64 @@ use crate::workspace::Workspace;
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
     BootTest {
-        name: "owner-theft-file",
-        about: "a boot program takes VMBus ten times while it reads 20 MB",
-        run: |bench| test(bench, Party::Nobody, Way::TheftFile),
-    },
-    BootTest {
         name: "owner-theft-dhcp",
         about: "VMBus is taken from the timer interrupt during DHCP",
         run: |bench| test(bench, Party::Nobody, Way::TheftDhcp),
     },
     BootTest {
+        name: "owner-theft-file",
+        about: "a boot program takes VMBus ten times while it reads 20 MB",
+        run: |bench| test(bench, Party::Nobody, Way::TheftFile),
+    },
+    BootTest {
+        name: "owner-theft-msrs",
+        about: "the same by MSRs only: the connection goes on",
+        run: |bench| test(bench, Party::Nobody, Way::TheftFileMsrs),
+    },
+    BootTest {
+        name: "owner-theft-bios",
+        about: "the same beside a BIOS that owns VMBus",
+        run: |bench| test(bench, Party::Naive, Way::TheftFile),
+    },
+    BootTest {
         name: "owner-theft-between",
-        about: "a boot program takes VMBus between its calls",
-        run: |bench| test(bench, Party::Nobody, Way::TheftBetween),
+        about: "a boot program takes VMBus between its calls and INT 13h",
+        run: |bench| test(bench, Party::Naive, Way::TheftBetween),
+    },
+    BootTest {
+        name: "owner-network",
+        about: "the BIOS owns VMBus: the network boots, and its disk can be read",
+        run: |bench| test(bench, Party::Naive, Way::Network),
+    },
+    BootTest {
+        name: "owner-network-fails",
+        about: "the BIOS owns VMBus: the network fails, and its disk boots",
+        run: |bench| test(bench, Party::Naive, Way::Fails),
     },
     BootTest {
         name: "owner-declines",
         about: "the BIOS owns VMBus, and is left alone: its disk boots",
         run: |bench| test(bench, Party::Naive, Way::Declines),
+    },
+    BootTest {
+        name: "owner-localboot",
+        about: "the BIOS owns VMBus: PXELINUX goes back to it, and its disk boots",
+        run: |bench| test(bench, Party::Naive, Way::Localboot),
+    },
+    BootTest {
+        name: "owner-chain",
+        about: "the BIOS looks after VMBus: PXELINUX reads its disk, and boots it",
+        run: |bench| test(bench, Party::Careful, Way::Chain),
+    },
+    BootTest {
+        name: "owner-interrupts",
+        about: "the BIOS has an interrupt handler for SINT2, which still runs",
+        run: |bench| test(bench, Party::Interrupts, Way::Network),
+    },
+    BootTest {
+        name: "owner-publishing",
+        about: "the BIOS publishes a $VMBS record",
+        run: |bench| test(bench, Party::Publishing, Way::Network),
     },
 ];
 
