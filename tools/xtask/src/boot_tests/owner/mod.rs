@@ -6,7 +6,9 @@ pub mod cell;
 pub mod plan;
 pub mod run;
 
-use anyhow::Result;
+use std::sync::OnceLock;
+
+use anyhow::{Result, bail};
 
 use self::cell::{Cell, Party, Way};
 use super::{Bench, BootTest};
@@ -77,6 +79,13 @@ pub const TESTS: &[BootTest] = &[
     },
 ];
 
+/// Built once for all tests: cargo needs a second to see that nothing has changed.
+static PROGRAMS: OnceLock<Result<Programs, String>> = OnceLock::new();
+
 fn test(bench: &Bench, party: Party, way: Way) -> Result<()> {
-    run::run(bench, &Programs::build(&Workspace::find()?)?, &Cell::new(party, way), false)
+    let build = || Workspace::find().and_then(|workspace| Programs::build(&workspace));
+    match PROGRAMS.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
+        Ok(programs) => run::run(bench, programs, &Cell::new(party, way), false),
+        Err(why) => bail!("{why}"),
+    }
 }
