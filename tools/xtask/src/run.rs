@@ -200,6 +200,7 @@ impl RunArgs {
             other_nic: None,
             settings: self.settings.clone(),
             rom_place: 0,
+            restarts: false,
             hyperv: (!self.no_hyperv).then_some(hyperv),
             network,
             display: None,

@@ -226,6 +226,7 @@ pub fn machine(
         other_roms: Vec::new(),
         settings: Vec::new(),
         rom_place: 0,
+        restarts: false,
         hyperv: Some(HyperV {
             plugin: lab.plugin.clone(),
             switches: setting.host_switches(files),

@@ -91,8 +91,9 @@ fn grub_by_network(bench: &Bench) -> Result<()> {
     let disk = bench.second_disk()?;
     let mut session = bench.start(&machine(bench, bench.server(&[("boot-file", &bootfile)]), &disk, "disks=on"))?;
     session.expect("GRUB STILL HAS ITS NETWORK", BOOT)?;
-    // Once as text of the sector, once by the sector itself.
-    session.expect_times(DISK_TEXT, 2, BOOT)?;
+    // Once as text of the sector, once by the sector itself: but for its last letter, which the console shows at the next tick
+    // of the clock, and GRUB starts disks with interrupts off.
+    session.expect_times(&DISK_TEXT[..DISK_TEXT.len() - 1], 2, BOOT)?;
     finish(session).map(drop)
 }
 

@@ -23,6 +23,7 @@ mod real_dhcp;
 mod real_lease;
 mod real_menu;
 mod real_tftp;
+mod restart;
 mod syslinux;
 
 use std::fs;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<&'static BootTest> {
         linux::TESTS,
         handover::TESTS,
         disks::TESTS,
+        restart::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
         real_lease::TESTS,
@@ -136,6 +138,7 @@ impl Bench {
             other_nic: None,
             settings: Vec::new(),
             rom_place: 0,
+            restarts: false,
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),

@@ -57,6 +57,7 @@ impl Stack {
             acpi_table: None,
             drives: vec![Drive::Disk(disk)],
             rom_place: 0,
+            restarts: false,
             other_nic,
             settings: Vec::new(),
             hyperv: is_ours.then_some(hyperv),

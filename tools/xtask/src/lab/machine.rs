@@ -55,6 +55,8 @@ pub struct Machine {
     pub rom_place: usize,
     /// Another NIC to boot from, before all drives.
     pub other_nic: Option<OtherNic>,
+    /// Whether a reset starts the machine anew, rather than ends it.
+    pub restarts: bool,
     /// Settings for hvpxe, over those of its image: `key=value`, each `on` or `off`.
     pub settings: Vec<String>,
     /// `None`: an ordinary PC.
@@ -141,7 +143,10 @@ impl Machine {
     pub fn command(&self, qemu: &Qemu, files: &SessionFiles) -> Result<Command> {
         let mut command = qemu.command();
         // Nothing that a person didn't ask for: no second NIC, no floppy, no CD.
-        command.args(["-nodefaults", "-no-reboot", "-accel", "tcg", "-cpu", "max", "-vga", "std"]);
+        command.args(["-nodefaults", "-accel", "tcg", "-cpu", "max", "-vga", "std"]);
+        if !self.restarts {
+            command.arg("-no-reboot");
+        }
         // The plugin maps guest RAM, and tests read it.
         let size = u64::from(self.memory_mib) << 20;
         fs::File::create(files.ram()).and_then(|file| file.set_len(size)).context("can't make the RAM file")?;
@@ -256,6 +261,7 @@ mod tests {
             other_nic: None,
             settings: Vec::new(),
             rom_place: 0,
+            restarts: false,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,
