@@ -13,9 +13,11 @@
         .set    CONTEXTS, 7
         .set    SLOTS, 0x68001
         .set    MULTIPLIER, 0x2f0b4c47
+        .set    NODE_MULTIPLIER, 0x2c1b3c6d
         .set    FIRST_WEIGHT, 0xc000
         .set    RATE, 5
         .set    RATE_SHIFT, 13
+        .set    SMALL_ERROR_BITS, 10
         .set    LOGISTIC_BITS, 6
         .set    HALF, 64 << LOGISTIC_BITS
         .set    WEIGHT_BITS, 31 - 6 - LOGISTIC_BITS
@@ -42,10 +44,14 @@
         .set    NODE, 40                /* the bits of this byte so far, behind a 1 */
         .set    GOAL, 44                /* where slots move to */
         .set    ROM, 48                 /* its linear address; not read through %cs, whose base QEMU's TCG leaves out here */
-        .set    HASHES, 52
+        .set    SLOT_COUNT, 52
+        .set    NODE_HASH, 56
+        .set    ERROR, 60               /* of the guess, times the rate */
+        .set    HASHES, 64
         .set    FOUND, HASHES + 4 * CONTEXTS
         .set    INPUTS, FOUND + 4 * CONTEXTS
-        .set    STRETCH, INPUTS + 4 * CONTEXTS          /* words, by probability in 1/4096 */
+        .set    SHARES, INPUTS + 4 * CONTEXTS           /* by count: how far a slot moves */
+        .set    STRETCH, SHARES + 4 * 16                /* words, by probability in 1/4096 */
         .set    SQUASH, STRETCH + 2 * 4096              /* words, by logistic probability + HALF */
         .set    SLOT, 3                 /* check byte; probability less a half, in 1/4096, above a count of four bits */
         .set    SLOT_TABLE, SQUASH + 4 * HALF
@@ -96,6 +102,15 @@ unpack:
         orl     $-1, RANGE(%ebp)
         movl    %esi, PACKED(%ebp)
         movl    %edx, ROM(%ebp)
+
+        movl    $SLOTS, SLOT_COUNT(%ebp)
+        movl    $16, %ecx
+1:      leal    1(%ecx,%ecx), %ebx
+        xorl    %edx, %edx
+        movl    $0x10000, %eax
+        divl    %ebx
+        movl    %eax, SHARES - 4(%ebp,%ecx,4)
+        loop    1b
 
         /* The logistic function, by Euler's method: %ebx = p, %ecx = x, %esi entries of STRETCH are known. */
         xorl    %esi, %esi
@@ -204,13 +219,13 @@ unpack_symbol:
         movl    %eax, NODE(%ebp)
 
 .Lunpack_bit:
+        imull   $NODE_MULTIPLIER, NODE(%ebp), %eax
+        movl    %eax, NODE_HASH(%ebp)
         xorl    %ebx, %ebx              /* %ebx = sum of the weighted inputs */
         movl    $CONTEXTS, %ecx
 4:      movl    HASHES - 4(%ebp,%ecx,4), %eax
-        addl    NODE(%ebp), %eax
-        imull   $MULTIPLIER, %eax
-        movl    $SLOTS, %edx
-        mull    %edx
+        addl    NODE_HASH(%ebp), %eax
+        mull    SLOT_COUNT(%ebp)
         leal    (%edx,%edx,SLOT - 1), %edx
         leal    SLOT_TABLE(%ebp,%edx), %edx
         cmpb    %al, (%edx)
@@ -267,38 +282,37 @@ unpack_symbol:
 
         movl    %edx, %eax
         shll    $16, %eax
-        addl    %ebx, %eax
-        imull   $-RATE, %eax, %ebx      /* %ebx = error * rate */
+        addl    %ebx, %eax              /* %eax = -error */
+        movl    %eax, %ecx
+        sarl    $SMALL_ERROR_BITS, %ecx
+        incl    %ecx
+        shrl    %ecx                    /* from -1 or 0 to 0 */
+        jz      11f                     /* a good guess: nothing to learn */
+        imull   $-RATE, %eax, %eax
+        movl    %eax, ERROR(%ebp)
         xorl    $~0x7fff, %edx
         movl    %edx, GOAL(%ebp)
         movl    $CONTEXTS, %ecx
 10:     movl    INPUTS - 4(%ebp,%ecx,4), %eax
-        imull   %ebx, %eax
+        imull   ERROR(%ebp), %eax
         sarl    $RATE_SHIFT, %eax
         addl    %eax, -4(%esi,%ecx,4)
         addl    %eax, -4(%edi,%ecx,4)
-        pushl   %ecx
-        pushl   %edi
-        movl    FOUND - 4(%ebp,%ecx,4), %edi
-        movswl  1(%edi), %ecx
-        movl    GOAL(%ebp), %eax
-        subl    %ecx, %eax
-        addl    %eax, %eax
-        cltd
-        andl    $15, %ecx
-        pushl   %ecx
-        leal    3(%ecx,%ecx), %ecx
-        idivl   %ecx
-        popl    %ecx
-        addl    1(%edi), %eax
+        movl    FOUND - 4(%ebp,%ecx,4), %ebx
+        movswl  1(%ebx), %eax
+        movl    %eax, %edx
+        andl    $15, %edx               /* %edx = count */
+        negl    %eax
+        addl    GOAL(%ebp), %eax
+        imull   SHARES(%ebp,%edx,4), %eax
+        sarl    $15, %eax
+        addl    1(%ebx), %eax
         andb    $0xf0, %al
-        cmpb    $15, %cl
-        adcb    $0, %cl                 /* counts to 15 */
-        orb     %cl, %al
-        movw    %ax, 1(%edi)
-        popl    %edi
-        popl    %ecx
+        cmpb    $15, %dl
+        adcb    %dl, %al                /* counts to 15 */
+        movw    %ax, 1(%ebx)
         loop    10b
+11:
         addl    $4 * CONTEXTS, %esi
         testb   $1, NODE + 1(%ebp)
         jz      .Lunpack_bit

@@ -8,6 +8,8 @@ use super::instructions::{BYTES, HASH, Instructions, MODRMS, OPCODES, PHASE, PHA
 
 /// Spreads hashes.
 pub const MULTIPLIER: u32 = 0x2f0b_4c47;
+/// Spreads nodes; another, so that no byte looks like a node.
+const NODE_MULTIPLIER: u32 = 0x2c1b_3c6d;
 /// Slots in the hash table; odd, so that the check byte takes part in the index.
 pub const SLOTS: u32 = 0x6_8001;
 /// Number of contexts.
@@ -36,6 +38,8 @@ pub const FIRST_WEIGHT: i32 = 0xc000;
 /// How fast weights follow errors.
 const RATE: i32 = 5;
 const RATE_SHIFT: u32 = 13;
+/// From errors under 2^10, 1/64, it doesn't learn: that takes time, and makes it too sure.
+const SMALL_ERROR_BITS: u32 = 10;
 /// Occurrences that a slot counts, at most.
 const MAX_COUNT: i16 = 15;
 
@@ -57,7 +61,8 @@ impl Slot {
     fn update(&mut self, bit: bool) {
         let goal = if bit { 0x7fff } else { -0x8000 };
         let value = i32::from(self.value);
-        let moved = value + (goal - value) * 2 / (2 * i32::from(self.count()) + 3);
+        let share = 0x1_0000 / (2 * i32::from(self.count()) + 3);
+        let moved = value + (((goal - value) * share) >> 15);
         let count = (self.count() + 1).min(MAX_COUNT);
         self.value = (moved as i16 & !15) | count;
     }
@@ -145,9 +150,10 @@ impl Model {
 
     /// The probability that the next bit is set, as a 16-bit fraction.
     pub fn guess(&mut self) -> u16 {
+        let node = self.node.wrapping_mul(NODE_MULTIPLIER);
         let mut sum = 0_i32;
         for context in (0..COUNT).rev() {
-            let slot = self.slot(self.hashes[context].wrapping_add(self.node).wrapping_mul(MULTIPLIER));
+            let slot = self.slot(self.hashes[context].wrapping_add(node));
             self.found[context] = slot;
             let input = self.logistic.stretch[((self.slots[slot].value >> 4) + 2048) as usize];
             self.inputs[context] = input.into();
@@ -161,13 +167,15 @@ impl Model {
 
     /// Learns what the bit was that [`Self::guess`] guessed.
     pub fn learn(&mut self, bit: bool) {
-        let error = (i32::from(bit) << 16) - i32::from(self.guess);
-        for context in (0..COUNT).rev() {
-            let change = (self.inputs[context] * (error * RATE)) >> RATE_SHIFT;
-            for (sets, set) in self.weights.iter_mut().zip(self.sets) {
-                sets[set][context] = sets[set][context].wrapping_add(change);
+        let error = i32::from(self.guess) - (i32::from(bit) << 16);
+        if !matches!(error >> SMALL_ERROR_BITS, -1 | 0) {
+            for context in (0..COUNT).rev() {
+                let change = (self.inputs[context] * (error * -RATE)) >> RATE_SHIFT;
+                for (sets, set) in self.weights.iter_mut().zip(self.sets) {
+                    sets[set][context] = sets[set][context].wrapping_add(change);
+                }
+                self.slots[self.found[context]].update(bit);
             }
-            self.slots[self.found[context]].update(bit);
         }
         self.sets[0] += 1;
         self.node = self.node << 1 | u32::from(bit);
