@@ -1,26 +1,20 @@
-//! The network: ARP, IPv4, UDP and TCP by smoltcp, and the boot protocols over them (DHCP with PXE, TFTP; with the
-//! feature `http` also DNS and HTTP).
+//! The network: ARP, IPv4, UDP and TCP by smoltcp, and the boot protocols over them (DHCP with PXE, TFTP, DNS, HTTP).
 //!
 //! [`Stack`](stack::Stack) holds all state between calls; [`Net`] lends it a card and a machine for the length of one
 //! call. Nothing here prints and nothing knows far pointers or PXE codes: callers get [`NetError`] and progress events.
 
 pub mod dhcp;
-#[cfg(feature = "http")]
 pub mod dns;
 pub mod error;
-#[cfg(feature = "http")]
 pub mod file;
-#[cfg(feature = "http")]
 pub mod http;
 pub mod phy;
 pub mod reassembly;
 pub mod sockets;
 pub mod stack;
-#[cfg(feature = "http")]
 pub mod tcp;
 pub mod tftp;
 pub mod udp;
-#[cfg(feature = "http")]
 pub mod url;
 
 use core::net::Ipv4Addr;

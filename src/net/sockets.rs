@@ -2,7 +2,6 @@
 
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::raw;
-#[cfg(feature = "http")]
 use smoltcp::socket::tcp;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::wire::{IpProtocol, IpVersion};
@@ -10,7 +9,7 @@ use smoltcp::wire::{IpProtocol, IpVersion};
 use crate::nic::MAX_FRAME_LEN;
 
 /// Streams at the same time (policy: a boot program reads a module while its configuration is open, and seldom more).
-pub const STREAMS: usize = if cfg!(feature = "http") { 4 } else { 0 };
+pub const STREAMS: usize = 4;
 
 /// Receive buffer of a stream, in bytes, and so its window (policy: 10 MB/s at a round trip of 12 ms).
 const RECEIVE_LEN: usize = 0x2_0000;
@@ -48,7 +47,6 @@ impl Default for SocketPlaces {
 pub(super) struct Sockets {
     pub(super) set: SocketSet<'static>,
     pub(super) datagrams: SocketHandle,
-    #[cfg(feature = "http")]
     streams: [SocketHandle; STREAMS],
 }
 
@@ -63,9 +61,7 @@ impl Sockets {
             raw::PacketBuffer::new(&mut places.datagram[..], datagram),
             raw::PacketBuffer::new(&mut [][..], &mut [][..]),
         ));
-        #[cfg_attr(not(feature = "http"), expect(unused, reason = "there are none"))]
         let mut streams = streams.chunks_exact_mut(RECEIVE_LEN + SEND_LEN);
-        #[cfg(feature = "http")]
         let streams = core::array::from_fn(|_| {
             let (receive, send) = streams.next().unwrap_or_default().split_at_mut(RECEIVE_LEN);
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
@@ -73,16 +69,10 @@ impl Sockets {
             socket.set_ack_delay(None);
             set.add(socket)
         });
-        Self {
-            set,
-            datagrams,
-            #[cfg(feature = "http")]
-            streams,
-        }
+        Self { set, datagrams, streams }
     }
 
     /// A stream by its number.
-    #[cfg(feature = "http")]
     pub(super) fn stream(&mut self, stream: usize) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.streams[stream])
     }

@@ -2,7 +2,6 @@
 
 use super::answers::Situation;
 use super::block::{Answer, Block};
-#[cfg(feature = "http")]
 use super::file::Files;
 use super::undi::Undi;
 use crate::machine::Machine;
@@ -25,7 +24,6 @@ pub struct State {
     pub(super) answers: Option<Situation>,
     pub(super) info: BootInfo,
     pub(super) stack: Stack,
-    #[cfg(feature = "http")]
     pub(super) files: Files,
 }
 
@@ -40,7 +38,6 @@ impl State {
             renewal: Renewal::none(),
             transfer: Transfer::closed(),
             answers: None,
-            #[cfg(feature = "http")]
             files: super::file::NO_FILES,
         }
     }
@@ -167,7 +164,6 @@ impl<'s, N: Nic, M: PhysMem, C: Machine> Api<'s, N, M, C> {
             PXENV_UDP_CLOSE => self.udp_close(),
             PXENV_UDP_READ => self.udp_read(block),
             PXENV_UDP_WRITE => self.udp_write(block),
-            #[cfg(feature = "http")]
             PXENV_FILE_OPEN..=PXENV_FILE_CMDLINE => self.file_call(opcode, block),
             PXENV_RESTART_TFTP => self.restart_tftp(block),
             PXENV_UNLOAD_STACK => self.unload_stack(),
@@ -175,8 +171,7 @@ impl<'s, N: Nic, M: PhysMem, C: Machine> Api<'s, N, M, C> {
             PXENV_STOP_BASE => Ok(()),
             // Deliberately among the rest: INITIATE_DIAGS and FORCE_INTERRUPT, which no card of this kind has;
             // GET_NIC_TYPE, since VMBus is neither PCI nor PnP and naming a foreign device misleads clients; START_BASE
-            // and the obsolete calls, which nobody makes; the FILE functions in a build without
-            // them, whose absence makes clients use TFTP.
+            // and the obsolete calls, which nobody makes.
             _ => Err(PxenvStatus::UNSUPPORTED),
         }
     }

@@ -10,10 +10,7 @@ use super::tftp::{NBP_BASE, write_piece};
 use crate::error::Error;
 use crate::machine::{Key, Machine};
 use crate::mem::PhysMem;
-#[cfg(feature = "http")]
 use crate::net::file::download;
-#[cfg(not(feature = "http"))]
-use crate::net::tftp::download_file as download;
 use crate::net::{Net, dhcp};
 use crate::nic::Nic;
 use crate::text::{Dotted, Plain, Printable};
@@ -26,10 +23,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub fn boot(&mut self) -> BootOutcome {
         self.show_banner();
         self.state.undi.restart();
-        #[cfg(feature = "http")]
-        {
-            self.state.files = super::file::NO_FILES;
-        }
+        self.state.files = super::file::NO_FILES;
         self.nic.prefer(self.machine.boot_card());
         match self.ask_user().and_then(|()| self.load()) {
             Ok(dhcp::Outcome::File) => {

@@ -140,12 +140,7 @@ fn net_text(error: NetError) -> &'static str {
         NetError::TftpInvalidRequest => {
             with_advice!("The name of the boot file can't be sent by TFTP.", "Check the DHCP server.")
         }
-        NetError::BadUrl if cfg!(feature = "http") => {
-            with_advice!("The URL of the boot file can't be used.", "Only http and tftp are offered.")
-        }
-        NetError::BadUrl => {
-            with_advice!("The URL of the boot file can't be used.", "This build knows plain TFTP names only.")
-        }
+        NetError::BadUrl => with_advice!("The URL of the boot file can't be used.", "Only http and tftp are offered."),
         NetError::NameTimeout => {
             with_advice!("No name server answered.", "Check the DHCP server's option 6, or use an address.")
         }

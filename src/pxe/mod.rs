@@ -10,7 +10,6 @@ mod answers;
 mod api;
 mod block;
 mod boot;
-#[cfg(feature = "http")]
 mod file;
 mod messages;
 mod preboot;

@@ -18,7 +18,6 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `UNLOAD_STACK`: base code lets go of its connections. Nothing below the UNDI segments is ours, so nothing has to
     /// be kept; the block is not looked at, it holds garbage from some callers (GRUB).
     pub(super) fn unload_stack(&mut self) -> Answer {
-        #[cfg(feature = "http")]
         self.close_files();
         self.tftp_close()?;
         self.udp_close()

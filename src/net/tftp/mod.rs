@@ -69,24 +69,6 @@ pub struct Block {
     pub last: bool,
 }
 
-/// As [`download`], with the port and the sizes that suit a boot file.
-///
-/// # Errors
-/// As [`download`]; [`NetError::BadUrl`] for a URL, which no TFTP server would know as a name.
-pub fn download_file<N: Nic, M: Machine>(
-    net: &mut Net<'_, N, M>,
-    server: Ipv4Addr,
-    file: &[u8],
-    capacity: u64,
-    sink: &mut FileSink<'_>,
-    progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<u64, NetError> {
-    if file.windows(3).any(|three| three == b"://") {
-        return Err(NetError::BadUrl);
-    }
-    download(net, &Request::bulk(server, file), capacity, sink, progress)
-}
-
 /// Fetches a whole file and returns its length in bytes.
 ///
 /// `sink` gets each piece with its offset in the file; `progress` gets the bytes done and, if the server told, the
