@@ -10,6 +10,7 @@ mod disks;
 mod exception;
 mod handover;
 mod host_faults;
+mod http;
 mod installer;
 mod ipxe_lkrn;
 mod linux;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<&'static BootTest> {
         restart::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
+        http::TESTS,
         real_lease::TESTS,
         real_dhcp::TESTS,
         real_menu::TESTS,

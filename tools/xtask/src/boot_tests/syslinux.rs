@@ -34,12 +34,12 @@ const KEEP_UNDI: [u16; 2] = [1, 4];
 const SUCCESS: [u16; 2] = [0, 0];
 
 /// A configuration that starts the one label at once.
-fn config(label: &str) -> String {
+pub fn config(label: &str) -> String {
     format!("DEFAULT it\nPROMPT 0\nLABEL it\n{label}\n")
 }
 
 /// Starts a machine whose network boot is PXELINUX with this configuration.
-fn start(bench: &Bench, modules: &[&str], config: &str) -> Result<(Session, Snapshot)> {
+pub fn start(bench: &Bench, modules: &[&str], config: &str) -> Result<(Session, Snapshot)> {
     let bootfile = compose_syslinux("pxelinux.0", modules, config, &bench.lab.packages, bench.files())?;
     bench.start_probed(&bench.probed_machine(bench.server(&[("boot-file", &bootfile)]))?)
 }
@@ -91,7 +91,7 @@ fn localboot(bench: &Bench) -> Result<()> {
     finish(session).map(drop)
 }
 
-fn add_floppy(bench: &Bench) -> Result<()> {
+pub fn add_floppy(bench: &Bench) -> Result<()> {
     let mut floppy = bench.probe()?;
     floppy.resize(FLOPPY_LEN, 0);
     bench.add_file("floppy.img", &floppy)?;
