@@ -15,11 +15,14 @@ pub enum Ending {
     Grub = 3,
     /// The order of the PXE specification, likewise as SYSLINUX.
     Specification = 4,
+    /// Nothing is unloaded; `RESTART_TFTP` starts [`crate::files::RESTARTED`].
+    Restart = 5,
 }
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Return, Self::Syslinux, Self::Ipxe, Self::Grub, Self::Specification];
+    pub const ALL: [Self; 6] =
+        [Self::Return, Self::Syslinux, Self::Ipxe, Self::Grub, Self::Specification, Self::Restart];
 
     /// As in the options; anything unknown returns.
     #[must_use]
@@ -36,7 +39,34 @@ impl Ending {
             Self::Ipxe => "ipxe",
             Self::Grub => "grub",
             Self::Specification => "specification",
+            Self::Restart => "restart",
         }
+    }
+}
+
+/// What is wrong with the TFTP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerFault {
+    /// Nothing.
+    None = 0,
+    /// It knows no options.
+    NoOptions = 1,
+    /// It answers no request.
+    Silent = 2,
+    /// It sends [`Self::BLOCKS`] blocks, and then nothing more.
+    Stops = 3,
+}
+
+impl ServerFault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::NoOptions, Self::Silent, Self::Stops];
+
+    /// Blocks that a server sends before it [`Stops`](Self::Stops).
+    pub const BLOCKS: u32 = 3;
+
+    /// As in the options; anything unknown is none.
+    fn from_bits(bits: u32) -> Self {
+        Self::ALL.into_iter().find(|fault| *fault as u32 == bits).unwrap_or(Self::None)
     }
 }
 
@@ -51,18 +81,29 @@ pub struct Options {
     pub ending: Ending,
     /// AX of the return to the stack.
     pub exit_ax: u16,
-    /// Only what `fuzz_calls` and `ending` ask for.
+    /// Only what `fuzz_calls`, `server` and `ending` ask for.
     pub skip_checks: bool,
+    /// What to expect of the TFTP server.
+    pub server: ServerFault,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fuzz_calls: 0, fuzz_seed: 1, ending: Ending::Return, exit_ax: 0, skip_checks: false }
+        Self {
+            fuzz_calls: 0,
+            fuzz_seed: 1,
+            ending: Ending::Return,
+            exit_ax: 0,
+            skip_checks: false,
+            server: ServerFault::None,
+        }
     }
 }
 
 /// Bit of `flags`: [`Options::skip_checks`].
 const SKIP_CHECKS: u32 = 1;
+/// Where in `flags` [`Options::server`] is.
+const SERVER: u32 = 8;
 
 impl Options {
     /// As bytes of the file.
@@ -73,7 +114,8 @@ impl Options {
         bytes[4..8].copy_from_slice(&self.fuzz_seed.to_le_bytes());
         bytes[8..10].copy_from_slice(&(self.ending as u16).to_le_bytes());
         bytes[10..12].copy_from_slice(&self.exit_ax.to_le_bytes());
-        bytes[12..].copy_from_slice(&if self.skip_checks { SKIP_CHECKS } else { 0 }.to_le_bytes());
+        let flags = if self.skip_checks { SKIP_CHECKS } else { 0 } | (self.server as u32) << SERVER;
+        bytes[12..].copy_from_slice(&flags.to_le_bytes());
         bytes
     }
 
@@ -88,6 +130,7 @@ impl Options {
             ending: Ending::from_word(word(8)),
             exit_ax: word(10),
             skip_checks: dword(12) & SKIP_CHECKS != 0,
+            server: ServerFault::from_bits(dword(12) >> SERVER),
         }
     }
 }
@@ -98,8 +141,9 @@ mod tests {
 
     #[test]
     fn options_survive_the_file() {
-        for ending in Ending::ALL {
-            let options = Options { fuzz_calls: 10_000, fuzz_seed: 0x8765_4321, ending, exit_ax: 4, skip_checks: true };
+        for (ending, server) in Ending::ALL.into_iter().zip(ServerFault::ALL.into_iter().cycle()) {
+            let (fuzz_calls, fuzz_seed) = (10_000, 0x8765_4321);
+            let options = Options { fuzz_calls, fuzz_seed, ending, exit_ax: 4, skip_checks: true, server };
             assert_eq!(Options::from_bytes(&options.to_bytes()), options);
         }
     }

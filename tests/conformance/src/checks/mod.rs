@@ -2,6 +2,8 @@
 
 mod cached_info;
 mod entry;
+mod faults;
+mod file_extension;
 mod fuzz;
 mod hostile;
 mod isr;
@@ -39,13 +41,14 @@ impl Check {
 }
 
 /// Groups in the order in which they run.
-const GROUPS: [&[Check]; 12] = [
+const GROUPS: [&[Check]; 13] = [
     structures::CHECKS,
     entry::CHECKS,
     opcodes::CHECKS,
     cached_info::CHECKS,
     memory_map::CHECKS,
     tftp::CHECKS,
+    file_extension::CHECKS,
     udp::CHECKS,
     undi::CHECKS,
     transmit::CHECKS,
@@ -64,6 +67,7 @@ pub fn run(options: &Options) {
             count.add(check.id, check.name, &(check.run)(&mut stack));
         }
     }
+    faults::run(&mut stack, &mut count, options.server);
     if options.fuzz_calls > 0 {
         fuzz::run(&mut stack, &mut count, options);
     }

@@ -4,7 +4,7 @@ use super::Check;
 use crate::machine::arena::DATA;
 use crate::machine::memory::{self, read_u16};
 use crate::machine::thunk::SegOff;
-use crate::machine::{pause, within};
+use crate::machine::{pause, ticks, within};
 use crate::pxe::{Block, Stack, op};
 use crate::report::{Outcome, Trouble, ensure, fail};
 
@@ -22,10 +22,13 @@ pub const CHECKS: &[Check] = &[
     Check::new("09.10", "CLOSE drops what waits", close_drops),
     Check::new("09.11", "UDP_OPEN opens a card that UNDI_CLOSE closed", after_undi_close),
     Check::new("09.12", "1472 bytes go out; more is refused or goes out", largest),
+    Check::new("09.13", "a datagram to an address that nobody has returns in time", nobody_there),
 ];
 
 /// Local ports, unlike any in use.
 const PORTS: [u16; 2] = [0xc351, 0xc352];
+/// A minute in timer ticks (policy: above the four seconds that ARP is tried for).
+const LONGEST_WRITE: u32 = 1092;
 /// Two seconds in timer ticks.
 const PATIENCE: u32 = 36;
 
@@ -194,6 +197,22 @@ fn largest(stack: &mut Stack) -> Outcome {
         stack.udp_write(PORTS[0], 9, &[0x3c; 1472]).ok("1472 bytes")?;
         stack.udp_write(PORTS[0], 9, &[0x3c; 1473]);
         stack.udp_write(PORTS[0], 9, &[0x3c; 2000]);
+        stack.provoke(PORTS[1]).ok("WRITE")?;
+        answer(stack, PORTS[1], 512).map(drop)
+    })
+}
+
+fn nobody_there(stack: &mut Stack) -> Outcome {
+    with_udp(stack, |stack| {
+        let mut block = Block::new(20);
+        let [a, b, c, d] = stack.network.own;
+        block.put(2, &[a, b, c, d ^ 0x55]).put_port(0x0a, PORTS[0]).put_port(0x0c, 9);
+        block.put16(0x0e, 64).put_pointer(0x10, SegOff::to(DATA));
+        let start = ticks();
+        // Whether it is refused is for the stack to say: some send it later, if at all.
+        stack.call(op::UDP_WRITE, &mut block);
+        let took = ticks().wrapping_sub(start);
+        ensure!(took < LONGEST_WRITE, "it took {took} timer ticks");
         stack.provoke(PORTS[1]).ok("WRITE")?;
         answer(stack, PORTS[1], 512).map(drop)
     })

@@ -1,5 +1,6 @@
 //! 11, 12 and 13: letting the stack go, in the orders of known boot programs; and the program's end.
 
+use conformance::files::RESTARTED;
 use conformance::options::{Ending, Options};
 
 use super::loader;
@@ -22,6 +23,12 @@ const INVALID_STATE: u16 = 0x6a;
 
 /// Judges what was seen in all calls, unloads, and ends the program where it does not return.
 pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
+    if options.ending == Ending::Restart {
+        // The program that is started has the last line; here only a failure comes back.
+        let outcome = stack.tftp_restart(RESTARTED).ok("RESTART_TFTP");
+        count.add("11.12", "RESTART_TFTP starts another program", &outcome);
+        return;
+    }
     let watch = core::mem::take(&mut stack.watch);
     for (id, name, found) in [
         ("03.14", "all calls - registers and segments kept", watch.registers),
@@ -135,7 +142,7 @@ fn call(stack: &mut Stack, function: u16) -> Outcome {
 
 fn unload(stack: &mut Stack, ending: Ending, held: &Held) -> Outcome {
     let order: &[u16] = match ending {
-        Ending::Return => &[],
+        Ending::Return | Ending::Restart => &[],
         Ending::Syslinux => &[op::UDP_CLOSE, op::UNDI_SHUTDOWN, op::UNLOAD_STACK],
         Ending::Ipxe => &[op::UNDI_SHUTDOWN, op::UNLOAD_STACK],
         Ending::Grub => &[op::UNDI_CLOSE, op::UNDI_SHUTDOWN, op::UNLOAD_STACK],

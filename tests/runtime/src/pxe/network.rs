@@ -107,6 +107,14 @@ impl Stack {
         (reply, block)
     }
 
+    /// RESTART_TFTP, which comes back only when it fails.
+    pub fn tftp_restart(&mut self, file: &str) -> Reply {
+        let mut block = Block::new(158);
+        put_name(&mut block, 2, file);
+        block.put(0x8a, &self.network.server).put_port(0x98, 69).put16(0x9a, 4).put16(0x9c, 1);
+        self.call(op::RESTART_TFTP, &mut block)
+    }
+
     /// TFTP_GET_FSIZE.
     pub fn tftp_size(&mut self, name: &str) -> (Reply, u32) {
         let mut block = Block::new(142);

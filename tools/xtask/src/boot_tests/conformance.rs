@@ -14,6 +14,12 @@ pub const TESTS: &[BootTest] = &[
         run: fuzz,
     },
     BootTest { name: "conformance", about: "every check of the conformance boot program", run: checks },
+    BootTest {
+        name: "conformance-server",
+        about: "TFTP servers that know no options, say nothing, or stop",
+        run: server,
+    },
+    BootTest { name: "conformance-restart", about: "RESTART_TFTP starts another program", run: restart },
     BootTest { name: "conformance-unload", about: "four orders of unloading, and the machine goes on", run: unload },
 ];
 
@@ -32,4 +38,12 @@ fn fuzz(bench: &Bench) -> Result<()> {
 
 fn unload(bench: &Bench) -> Result<()> {
     run(bench, |part| matches!(part, Part::Unload(_)))
+}
+
+fn server(bench: &Bench) -> Result<()> {
+    run(bench, |part| matches!(part, Part::Server(_)))
+}
+
+fn restart(bench: &Bench) -> Result<()> {
+    run(bench, |part| *part == Part::Restart)
 }

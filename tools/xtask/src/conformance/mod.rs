@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use conformance::files::{self, ServedFile};
-use conformance::options::{Ending, Options};
+use conformance::options::{Ending, Options, ServerFault};
 
 use self::results::Results;
 use self::stack::Stack;
@@ -19,6 +19,7 @@ use crate::build;
 use crate::interrupt;
 use crate::lab::Lab;
 use crate::lab::disk::{self, DISK_TEXT};
+use crate::lab::network::{Network, SERVER};
 use crate::lab::session::{Echo, Report, Session};
 use crate::progress::Step;
 use crate::workspace::Workspace;
@@ -52,7 +53,8 @@ pub struct ConformanceArgs {
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
 
-    /// Only this part: `checks`, `fuzz`, or an order of unloading: `syslinux`, `ipxe`, `grub`, `specification`.
+    /// Only this part: `checks`, `fuzz`, an order of unloading (`syslinux`, `ipxe`, `grub`, `specification`), `restart`,
+    /// or a fault of the TFTP server (`no-options`, `silent`, `stops`; on hvpxe, which loads the program by HTTP).
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
 
@@ -78,16 +80,24 @@ pub enum Part {
     Fuzz,
     /// An order of unloading, then the next boot device.
     Unload(Ending),
+    /// Another program by `RESTART_TFTP`, then its return.
+    Restart,
+    /// What a stack does when the TFTP server does something else, then the return.
+    Server(ServerFault),
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Checks,
         Self::Unload(Ending::Syslinux),
         Self::Unload(Ending::Ipxe),
         Self::Unload(Ending::Grub),
         Self::Unload(Ending::Specification),
+        Self::Restart,
+        Self::Server(ServerFault::NoOptions),
+        Self::Server(ServerFault::Silent),
+        Self::Server(ServerFault::Stops),
         Self::Fuzz,
     ];
 
@@ -97,6 +107,11 @@ impl Part {
             Self::Checks => "checks",
             Self::Fuzz => "fuzz",
             Self::Unload(ending) => ending.name(),
+            Self::Restart => Ending::Restart.name(),
+            Self::Server(ServerFault::None) => "server",
+            Self::Server(ServerFault::NoOptions) => "no-options",
+            Self::Server(ServerFault::Silent) => "silent",
+            Self::Server(ServerFault::Stops) => "stops",
         }
     }
 
@@ -106,7 +121,30 @@ impl Part {
             Self::Checks => Options::default(),
             Self::Fuzz => Options { fuzz_calls, fuzz_seed, ..plain },
             Self::Unload(ending) => Options { ending, ..plain },
+            Self::Restart => Options { ending: Ending::Restart, ..plain },
+            Self::Server(server) => Options { server, ..plain },
         }
+    }
+
+    /// Whether other stacks are asked, too: they take random pointers at their word, and write there; and they can't load
+    /// the program without a TFTP server that works.
+    fn suits_all(self) -> bool {
+        !matches!(self, Self::Fuzz | Self::Server(_))
+    }
+
+    /// The network, where it is not the usual one.
+    fn network(self, files: &Path) -> Option<Network> {
+        let stops = format!("silent-after {}", ServerFault::BLOCKS);
+        let fault = match self {
+            Self::Server(ServerFault::NoOptions) => "no-options",
+            Self::Server(ServerFault::Silent) => "silent",
+            Self::Server(ServerFault::Stops) => &stops,
+            _ => return None,
+        };
+        let boot_file = format!("http://{SERVER}/{BOOT_FILE}");
+        let switches = [("boot-file", boot_file.as_str()), ("tftp.fault", fault)];
+        let switches = switches.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        Some(Network::Server { files: files.to_owned(), switches })
     }
 
     fn limit(self, stack: Stack) -> Duration {
@@ -114,7 +152,8 @@ impl Part {
             Self::Checks if stack == Stack::Hvpxe => CHECKS,
             Self::Checks => CHECKS_ELSEWHERE,
             Self::Fuzz => FUZZ,
-            Self::Unload(_) => ENDING,
+            Self::Server(_) => CHECKS,
+            Self::Unload(_) | Self::Restart => ENDING,
         }
     }
 }
@@ -161,8 +200,7 @@ impl ConformanceArgs {
     fn parts(&self, stack: Stack) -> Vec<Part> {
         match self.only {
             Some(part) => vec![part],
-            // Other stacks take random pointers at their word, and write there.
-            None => Part::ALL.into_iter().filter(|part| *part != Part::Fuzz || stack == Stack::Hvpxe).collect(),
+            None => Part::ALL.into_iter().filter(|part| stack == Stack::Hvpxe || part.suits_all()).collect(),
         }
     }
 }
@@ -200,11 +238,16 @@ impl Program {
     fn boot(&self, lab: &Lab, stack: Stack, part: Part, options: &Options, echo: Echo) -> Result<Report> {
         let files = tempfile::Builder::new().prefix("hvpxe-conformance-").tempdir()?;
         serve(files.path(), &patched(&self.0, options)?)?;
+        let restarted = Options { skip_checks: true, ..Options::default() };
+        fs::write(files.path().join(files::RESTARTED), patched(&self.0, &restarted)?)?;
         let disk = files.path().join("disk.img");
         disk::write(&disk)?;
-        let machine = stack.machine(lab, files.path(), BOOT_FILE, disk);
+        let mut machine = stack.machine(lab, files.path(), BOOT_FILE, disk);
+        if let Some(network) = part.network(files.path()) {
+            machine.network = network;
+        }
         let mut session = Session::start(&lab.qemu, &machine, echo, Stdio::null())?;
-        session.expect(STARTED, ENDING)?;
+        session.expect_times(STARTED, if part == Part::Restart { 2 } else { 1 }, ENDING)?;
         let ended = session.expect(FINISHED, part.limit(stack));
         let went_on = ended.and_then(|()| session.expect(DISK_TEXT, NEXT_DEVICE));
         let mut report = session.finish()?;
