@@ -163,12 +163,12 @@ impl<B: BiosDisks> Asked<'_, B> {
     }
 }
 
-/// Whether a good device path names an interface that has nothing to do with VMBus.
+/// Whether a good device path names an interface that has nothing to do with VMBus. The length in the table says nothing:
+/// SeaBIOS leaves it at 30 and writes the path all the same. The table was all zeroes before.
 fn is_elsewhere(parameters: &Parameters) -> bool {
     let bytes = parameters.as_bytes();
     let sums = |end: &usize| bytes[PATH_AT..*end].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) == 0;
-    usize::from(parameters.len.get()) >= PATH_ENDS[0]
-        && parameters.path_key.get() == PATH_KEY
+    parameters.path_key.get() == PATH_KEY
         && PATH_ENDS.iter().any(sums)
         && OTHER_INTERFACES.contains(&&parameters.interface)
 }
