@@ -80,7 +80,7 @@ pub fn run(workspace: &Workspace, args: &MatrixArgs) -> Result<()> {
     }
     let mut lab = Lab::prepare_for_tests(workspace, &build::all(workspace)?)?;
     if let Some(rom) = &args.rom {
-        lab.rom = std::path::absolute(rom).with_context(|| rom.display().to_string())?;
+        lab.disk_rom = std::path::absolute(rom).with_context(|| rom.display().to_string())?;
     }
     let programs = Programs::build(workspace)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);

@@ -172,6 +172,8 @@ fn network(bench: &Bench, programs: &Programs, cell: &Cell, thief: Option<&Thief
 /// The machine, and its disk's image if that is behind VMBus.
 fn machine(bench: &Bench, programs: &Programs, cell: &Cell, network: Network) -> Result<(Machine, Option<PathBuf>)> {
     let mut machine = bench.machine(network);
+    // Whoever takes VMBus from a BIOS has to serve its disk.
+    machine.rom = Some(bench.lab.disk_rom.clone());
     let disk = bench.add_file("disk.img", &programs.disk())?;
     let mut switches: Vec<String> = cell.host.switches().iter().map(|switch| (*switch).to_owned()).collect();
     let mut add_rom = |name: &str, options: Rom| -> Result<()> {
@@ -200,8 +202,6 @@ fn machine(bench: &Bench, programs: &Programs, cell: &Cell, network: Network) ->
         machine.drives.push(Drive::Disk(disk));
         None
     } else {
-        // Whoever takes VMBus from a BIOS has to serve its disk.
-        machine.rom = Some(bench.lab.disk_rom.clone());
         switches.push(format!("disk={}", disk.display()));
         Some(disk)
     };
