@@ -221,6 +221,17 @@ impl<H: Platform> Arbiter<H> {
         false
     }
 
+    /// Before something is closed: when somebody else has VMBus, nothing must be said to the host, for it would be about his
+    /// channels. True while the connection is ours.
+    pub(super) fn may_close(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        if connection.version().is_some() && !connection.still_ours() {
+            connection.mark_lost();
+            self.note_loss();
+        }
+        self.is_connected()
+    }
+
     /// The connection is over, if there was one.
     fn note_loss(&mut self) {
         if matches!(self.standing, Standing::Ours(_) | Standing::Guest | Standing::Doubtful) {
@@ -270,6 +281,7 @@ impl<H: Platform> Arbiter<H> {
         if self.is_in_use() {
             return Ok(());
         }
+        self.may_close();
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let result = connection.disconnect();
         #[cfg(feature = "disk")]

@@ -148,7 +148,7 @@ impl<H: Platform> Arbiter<H> {
     /// [`Error::HostTimeout`] when the host does not let go of our memory, [`Error::VmbusOwned`].
     pub fn release_disks(&mut self) -> Result<(), Error> {
         self.disks.in_use = false;
-        if self.is_connected()
+        if self.may_close()
             && let Some(connection) = &mut self.connection
         {
             let _ = connection.with_synic(|connection| {

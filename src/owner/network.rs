@@ -213,12 +213,13 @@ impl<H: Platform> Nic for Arbiter<H> {
 
     fn close(&mut self) -> Result<(), Error> {
         self.network.trouble = None;
+        if !self.is_open() {
+            return Ok(());
+        }
+        let may_close = self.may_close();
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let Some(device) = self.network.device.take() else { return Ok(()) };
-        if !connection.still_ours() {
-            connection.mark_lost();
-        }
-        if connection.version().is_none() {
+        if !may_close {
             device.close(connection);
             return Ok(());
         }
