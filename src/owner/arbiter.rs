@@ -113,12 +113,25 @@ impl<H: Platform> Arbiter<H> {
         }
     }
 
-    /// Makes sure that there is a connection.
+    /// Makes sure that there is a connection. What was open on the last one is brought up again as it was.
     ///
     /// # Errors
-    /// As [`detect`] and [`Connection::connect`]; [`Error::VmbusOwned`].
+    /// As [`detect`] and [`Connection::connect`]; [`Error::VmbusOwned`]. A card that does not come up again says why on its
+    /// next use.
     pub(super) fn establish(&mut self) -> Result<(), Error> {
-        self.establish_within(SETTLE_MS)
+        if self.is_connected() {
+            return Ok(());
+        }
+        let had_card = self.put_down();
+        self.establish_within(SETTLE_MS)?;
+        #[cfg(feature = "disk")]
+        if self.disks.in_use {
+            self.open_controllers()?;
+        }
+        if had_card {
+            self.reopen_card();
+        }
+        Ok(())
     }
 
     /// [`establish`](Self::establish) for a caller who can't wait until another owner's devices have settled.
@@ -254,22 +267,15 @@ impl<H: Platform> Arbiter<H> {
         was_open
     }
 
-    /// Connects anew after the connection was lost, and brings an open card and the disks up again as they were.
+    /// Connects anew after the connection was lost.
     ///
     /// # Errors
-    /// Why there is no connection any more. A card that does not come up again says why on its next use.
+    /// As [`establish`](Self::establish).
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
-        let had_card = self.put_down();
-        self.note_loss();
-        self.establish()?;
-        #[cfg(feature = "disk")]
-        if self.disks.in_use {
-            self.open_controllers()?;
+        if let Some(connection) = &mut self.connection {
+            connection.mark_lost();
         }
-        if had_card {
-            self.reopen_card();
-        }
-        Ok(())
+        self.establish()
     }
 
     /// Ends the connection when neither card nor disks need it, whatever state it is in. It is forgotten unless the host

@@ -129,7 +129,12 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// Why VMBus can't be had. A controller that can't be used is only logged.
     pub fn open_disks(&mut self) -> Result<(), Error> {
-        let result = self.check().and_then(|()| self.establish()).and_then(|()| self.open_controllers());
+        let was_connected = self.is_connected();
+        let mut result = self.check().and_then(|()| self.establish()).and_then(|()| self.open_controllers());
+        if result.is_ok() && was_connected && self.no_controller_opened() {
+            // Somebody may have ended our connection without leaving a trace in the MSRs.
+            result = self.start_over().and_then(|()| self.open_controllers());
+        }
         if let Err(error) = result {
             self.disks.in_use = false;
             let _ = self.let_go();
@@ -168,6 +173,12 @@ impl<H: Platform> Arbiter<H> {
             self.disks.open_controllers(connection);
             Ok(())
         })
+    }
+
+    /// True when there are controllers, and none of them is open.
+    fn no_controller_opened(&self) -> bool {
+        let is_offered = |connection: &Connection<H>| connection.offers().controllers().next().is_some();
+        self.disks.open.is_empty() && self.connection.as_ref().is_some_and(is_offered)
     }
 
     /// Whether what is at a disk's place is still what it was.
