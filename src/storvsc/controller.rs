@@ -10,7 +10,7 @@ use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::{PAGE_SIZE, SharedMem};
 use crate::vmbus::ring::Packet;
-use crate::vmbus::{Channel, Connection};
+use crate::vmbus::{Channel, Connection, Gpadl};
 use crate::wire::ring::{FLAG_COMPLETION_REQUESTED, PACKET_COMPLETION, PACKET_GPA_DIRECT, PACKET_IN_BAND};
 use crate::wire::vstor::{
     DATA_IN, DATA_NONE, DATA_OUT, FLAG_REQUEST_COMPLETION, HEADER_LEN, PACKET_LEN, PacketHeader, SENSE_LEN,
@@ -66,9 +66,10 @@ impl<H: Hypervisor> Controller<H> {
     /// Closes the controller and gives its memory back. What the host may still write stays reserved.
     pub fn close(self, connection: &mut Connection<H>) {
         self.channel.quiesce(connection);
+        let id = self.channel.gpadl();
         let let_go = self.channel.close(connection);
         if self.stuck && !let_go {
-            connection.lend(self.data);
+            connection.lend(Gpadl { id, pages: self.data });
         } else {
             connection.hv().free_pages(self.data);
         }

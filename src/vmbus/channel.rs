@@ -66,6 +66,12 @@ impl<H: Hypervisor> Channel<H> {
         self.relid
     }
 
+    /// The GPADL of the rings. When it is torn down, the host is done with the channel.
+    #[must_use]
+    pub const fn gpadl(&self) -> u32 {
+        self.gpadl
+    }
+
     /// Tells the host to stop. It never answers; that it let go of memory shows in the teardowns that follow.
     pub fn quiesce(&self, connection: &mut Connection<H>) {
         if connection.version().is_some() && !connection.offers.is_gone(self.relid) {

@@ -3,6 +3,7 @@
 use heapless::Vec;
 use zerocopy::little_endian::{U32, U64};
 
+use super::gpadl::Gpadl;
 use super::offers::{Offer, Offers};
 use super::state::{Event, State, step};
 use crate::error::Error;
@@ -55,8 +56,8 @@ pub struct Connection<H: Hypervisor> {
     pub(super) offers: Offers,
     /// Messages for the owner.
     pub(super) strays: Vec<Message, MAX_STRAYS>,
-    /// Memory whose teardown was never confirmed. The end of the connection confirms it.
-    lent: Vec<H::Pages, MAX_LENT>,
+    /// Memory whose teardown was not confirmed in time. The end of the connection confirms it.
+    lent: Vec<Gpadl<H::Pages>, MAX_LENT>,
 }
 
 impl<H: Hypervisor> Connection<H> {
@@ -277,11 +278,21 @@ impl<H: Hypervisor> Connection<H> {
         id
     }
 
-    /// Keeps memory that the host may still write until the connection ends.
-    pub fn lend(&mut self, pages: H::Pages) {
-        if self.lent.push(pages).is_err() {
+    /// Keeps memory that the host may still write until the connection ends, or until the teardown of its GPADL is confirmed
+    /// after all.
+    pub fn lend(&mut self, gpadl: Gpadl<H::Pages>) {
+        if self.lent.push(gpadl).is_err() {
             log::line(format_args!("vmbus: memory lost: the host did not let go of it"));
         }
+    }
+
+    /// The host has let go of this GPADL, late. True when its memory was waited for.
+    pub(super) fn take_back(&mut self, id: u32) -> bool {
+        let before = self.lent.len();
+        while let Some(index) = self.lent.iter().position(|gpadl| gpadl.id == id) {
+            self.hv.free_pages(self.lent.swap_remove(index).pages);
+        }
+        self.lent.len() != before
     }
 
     /// True while memory waits for the end of the connection.
@@ -291,8 +302,8 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     fn give_back_lent(&mut self) {
-        while let Some(pages) = self.lent.pop() {
-            self.hv.free_pages(pages);
+        while let Some(gpadl) = self.lent.pop() {
+            self.hv.free_pages(gpadl.pages);
         }
     }
 

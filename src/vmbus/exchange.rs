@@ -108,6 +108,11 @@ impl<H: Hypervisor> Connection<H> {
             // Of an earlier connection.
             return Ok(());
         }
+        if message_type_of(message) == message_type::GPADL_TORNDOWN
+            && self.take_back(message.read::<RelidMessage>().id.get())
+        {
+            return Ok(());
+        }
         if self.is_guest {
             if message_type_of(message) == message_type::RESCIND_CHANNELOFFER {
                 self.offers.rescind(message.read::<RelidMessage>().id.get());

@@ -92,7 +92,7 @@ impl<H: Hypervisor> Connection<H> {
                 Err(Error::HostRefused)
             }
             Err(error) => {
-                self.lend(pages);
+                self.lend(Gpadl { id, pages });
                 Err(error)
             }
         }
@@ -118,7 +118,7 @@ impl<H: Hypervisor> Connection<H> {
         if let_go {
             self.hv.free_pages(gpadl.pages);
         } else {
-            self.lend(gpadl.pages);
+            self.lend(gpadl);
         }
         let_go
     }
