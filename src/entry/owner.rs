@@ -1,6 +1,7 @@
 //! What becomes of the BIOS when VMBus is taken from it: its drives are served on by us, or it starts anew.
 
 use core::fmt::Write;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::resident::{self, Resident};
@@ -27,6 +28,10 @@ impl Platform for Rom {
         UNSETTLED.store(true, Ordering::Relaxed);
         #[cfg(feature = "disk")]
         super::disks::ask_bios();
+    }
+
+    fn own_low_memory(&self) -> Range<u32> {
+        resident::linear(0)..resident::linear(resident::layout().size)
     }
 }
 

@@ -72,7 +72,8 @@ pub enum Sharing {
     Refused,
     /// Its SynIC registers are ours for the length of an exchange, and put back after it.
     TakenOver,
-    /// Its message slot is used where it is. No MSR is written.
+    /// Its message slot is used where it is, and no MSR is written. An owner that leaves no slot behind is lived with as
+    /// if it were [`TakenOver`](Self::TakenOver).
     Guest,
 }
 
@@ -116,7 +117,7 @@ pub struct Partition<H: Hypervisor> {
     /// SynIC registers as found by the last [`enter`](Self::enter), and as they are again since [`leave`](Self::leave).
     found_synic: SynicState,
     entered: bool,
-    /// The owner's message page, while a guest is in.
+    /// The owner's message page, while it is used where it is.
     pub(super) owners_slot: Option<H::Pages>,
     /// A signal was refused.
     pub(super) suspect: Cell<bool>,
@@ -238,11 +239,10 @@ impl<H: Hypervisor> Partition<H> {
         self.suspect.take()
     }
 
-    /// Puts our message and event-flags pages in place, so that control messages can be exchanged. A guest uses the
-    /// owner's message page instead.
+    /// Begins an exchange: notes the SynIC registers. [`move_in`](Self::move_in) comes next.
     ///
     /// # Errors
-    /// [`Error::VmbusOwned`] when somebody else's are in use, or a guest's host has none.
+    /// [`Error::VmbusOwned`] when somebody else's are in use, or the owner's is out of reach.
     pub fn enter(&mut self) -> Result<(), Error> {
         if self.entered {
             return Ok(());
@@ -250,32 +250,46 @@ impl<H: Hypervisor> Partition<H> {
         Owner::look(&self.hv).admit(self.sharing)?;
         let hv = &self.hv;
         let mut found = SynicState::read(hv);
-        if self.sharing == Sharing::Guest {
-            let simp = SynicPageMsr::from_bits_retain(found.simp);
-            let page = hv.map(Gpa((simp & SynicPageMsr::GPFN).bits()));
-            self.owners_slot = page.filter(|_| simp.contains(SynicPageMsr::ENABLE));
-            if self.owners_slot.is_none() {
+        if found.simp == page_msr(&self.pages, MESSAGE_PAGE) {
+            // Somebody put back what it found in the middle of an exchange of ours.
+            found.simp = 0;
+        }
+        let simp = SynicPageMsr::from_bits_retain(found.simp);
+        if simp.contains(SynicPageMsr::ENABLE) {
+            self.owners_slot = hv.map(Gpa((simp & SynicPageMsr::GPFN).bits()));
+            if self.sharing == Sharing::Guest && self.owners_slot.is_none() {
                 return Err(Error::VmbusOwned);
             }
-        } else {
-            if found.simp == page_msr(&self.pages, MESSAGE_PAGE) {
-                // Somebody put back what it found in the middle of an exchange of ours.
-                found.simp = 0;
-            }
-            hv.write_msr(HV_X64_MSR_SIEFP, page_msr(&self.pages, EVENT_PAGE));
-            hv.write_msr(HV_X64_MSR_SIMP, page_msr(&self.pages, MESSAGE_PAGE));
-            let scontrol = hv.read_msr(HV_X64_MSR_SCONTROL);
-            if scontrol & SCONTROL_ENABLE == 0 {
-                // Never undone: Windows' loader waits for ever when it finds the SynIC off.
-                hv.write_msr(HV_X64_MSR_SCONTROL, scontrol | SCONTROL_ENABLE);
-            }
-            write_sint2(hv, self.features.polled_sint());
-            // Whoever had the page before may have emptied the slot without saying so.
-            hv.write_msr(HV_X64_MSR_EOM, 0);
         }
         self.found_synic = found;
         self.entered = true;
         Ok(())
+    }
+
+    /// True after [`enter`](Self::enter) while the owner's slot is the one in use, and ours is to come
+    /// ([`move_in`](Self::move_in)): messages of our connection that came since the last exchange are there.
+    #[must_use]
+    pub fn is_moving_in(&self) -> bool {
+        self.sharing != Sharing::Guest && self.owners_slot.is_some()
+    }
+
+    /// Puts our message and event-flags pages in place of the owner's, or of none.
+    pub fn move_in(&mut self) {
+        if self.sharing == Sharing::Guest && self.owners_slot.is_some() {
+            return;
+        }
+        self.owners_slot = None;
+        let hv = &self.hv;
+        hv.write_msr(HV_X64_MSR_SIEFP, page_msr(&self.pages, EVENT_PAGE));
+        hv.write_msr(HV_X64_MSR_SIMP, page_msr(&self.pages, MESSAGE_PAGE));
+        let scontrol = hv.read_msr(HV_X64_MSR_SCONTROL);
+        if scontrol & SCONTROL_ENABLE == 0 {
+            // Never undone: Windows' loader waits for ever when it finds the SynIC off.
+            hv.write_msr(HV_X64_MSR_SCONTROL, scontrol | SCONTROL_ENABLE);
+        }
+        write_sint2(hv, self.features.polled_sint());
+        // Whoever had the page before may have emptied the slot without saying so.
+        hv.write_msr(HV_X64_MSR_EOM, 0);
     }
 
     /// Puts the SynIC back as [`enter`](Self::enter) found it. SCONTROL stays on.
@@ -285,6 +299,7 @@ impl<H: Hypervisor> Partition<H> {
         }
         self.entered = false;
         if self.owners_slot.take().is_some() {
+            // A guest changed nothing.
             return;
         }
         let hv = &self.hv;

@@ -132,6 +132,12 @@ impl<H: Hypervisor> Device<H> {
         Ok(())
     }
 
+    /// Channel id.
+    #[must_use]
+    pub const fn relid(&self) -> u32 {
+        self.channel.relid()
+    }
+
     /// The address burnt in.
     #[must_use]
     pub const fn mac(&self) -> MacAddress {

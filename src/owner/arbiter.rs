@@ -1,6 +1,8 @@
 //! The one connection, and the rules by which it is taken, kept, found lost, and given back.
 
+use super::attach::{exchange, record_of};
 use super::network::Network;
+use super::record::Record;
 use super::standing::{Company, Event, Standing, step};
 use super::{Platform, choose};
 use crate::error::Error;
@@ -13,13 +15,15 @@ use crate::wire::vmbus::Version;
 #[cfg(feature = "disk")]
 use super::disks::DiskPart;
 
-/// What to do when somebody uses VMBus who doesn't share it.
+/// What to do when somebody else uses VMBus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// Leave it alone.
     #[default]
     Decline,
-    /// Take it over, and put the owner's MSRs back after each exchange.
+    /// Be a guest on the connection that he published, or else leave it alone.
+    Attach,
+    /// Be a guest likewise, or else take VMBus over, and put the owner's MSRs back after each exchange.
     TakeOver,
 }
 
@@ -32,6 +36,8 @@ pub struct Arbiter<H: Platform> {
     standing: Standing,
     /// Kept after a release while the host holds memory of it.
     pub(super) connection: Option<Connection<H>>,
+    /// The record of the connection that we are or were a guest on.
+    pub(super) record: Option<Record<H>>,
     pub(super) network: Network<H>,
     #[cfg(feature = "disk")]
     pub(super) disks: DiskPart<H>,
@@ -50,6 +56,7 @@ impl<H: Platform> Arbiter<H> {
             policy: Policy::Decline,
             standing: Standing::Away,
             connection: None,
+            record: None,
             network: Network::new(),
             #[cfg(feature = "disk")]
             disks: DiskPart::new(),
@@ -58,7 +65,7 @@ impl<H: Platform> Arbiter<H> {
         }
     }
 
-    /// Sets what happens with an owner that is live and doesn't share VMBus.
+    /// Sets what happens with an owner that is live.
     pub const fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
@@ -140,6 +147,15 @@ impl<H: Platform> Arbiter<H> {
             return Ok(());
         }
         self.note_loss();
+        if let (Some(record), Some(connection)) = (record_of(&self.record), &mut self.connection)
+            && record.is_settled()
+        {
+            connection.settle();
+        }
+        self.record = None;
+        if self.attach_by_policy()? {
+            return Ok(());
+        }
         if self.connection.is_none() {
             detect(&self.hv)?;
         }
@@ -167,15 +183,36 @@ impl<H: Platform> Arbiter<H> {
         Ok(())
     }
 
+    /// Becomes a guest if we may, and there is somebody to be a guest of.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub(super) fn attach_by_policy(&mut self) -> Result<bool, Error> {
+        // An owner who shares VMBus serves the disks himself.
+        let may = cfg!(feature = "record") && self.policy != Policy::Decline && !self.disks_in_use();
+        if may { self.attach() } else { Ok(false) }
+    }
+
     /// The entry check: is VMBus as we left it? If not, it is made ours again, and card and disks are as they were.
     ///
     /// # Errors
     /// Why there is no connection any more.
     pub(super) fn check(&mut self) -> Result<(), Error> {
-        match &self.connection {
-            Some(connection) if connection.version().is_some() && !connection.still_ours() => self.reclaim(),
-            _ => Ok(()),
+        if !self.is_connected() {
+            // It may have been found lost while the card was not asked for.
+            return if self.network.device.is_some() { self.establish() } else { Ok(()) };
         }
+        if self.is_as_left() { Ok(()) } else { self.reclaim() }
+    }
+
+    /// Whether nobody touched VMBus since our last call. Two MSR reads.
+    fn is_as_left(&self) -> bool {
+        self.is_current() && self.connection.as_ref().is_some_and(Connection::still_ours)
+    }
+
+    /// Whether a connection on which we are a guest is still there, by its record. No exit.
+    pub(super) fn is_current(&self) -> bool {
+        record_of(&self.record).is_none_or(Record::is_current)
     }
 
     /// After a sign that somebody used VMBus: goes on with the connection if it lives, and else makes another one.
@@ -183,8 +220,16 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// As [`check`](Self::check).
     pub(super) fn reclaim(&mut self) -> Result<(), Error> {
+        if !self.is_connected() {
+            return self.establish();
+        }
         self.advance(Event::Changed);
-        let (sharing, company) = match self.terms(Owner::look(&self.hv)) {
+        let terms = match record_of(&self.record) {
+            Some(record) if !record.is_current() => return self.start_over(),
+            Some(_) => Ok((Sharing::Guest, Company::Host)),
+            None => self.terms(Owner::look(&self.hv)),
+        };
+        let (sharing, company) = match terms {
             Ok(terms) => terms,
             Err(error) => {
                 self.put_down();
@@ -211,13 +256,21 @@ impl<H: Platform> Arbiter<H> {
         if self.connects != connects || !self.is_connected() {
             return Ok(());
         }
-        // The host may have taken the card back.
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        connection.with_synic(Connection::service)?;
-        if self.network.device.as_ref().is_some_and(|device| device.is_gone(connection)) {
-            return Err(Error::NicGone);
-        }
+        self.look_for_news()?;
         if self.is_alive(true) { Ok(()) } else { self.start_over() }
+    }
+
+    /// Handles what the host has to say.
+    ///
+    /// # Errors
+    /// [`Error::NicGone`] when it took the card back; as [`exchange`].
+    pub(super) fn look_for_news(&mut self) -> Result<(), Error> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        exchange(connection, record_of(&self.record), Connection::service)?;
+        match &self.network.device {
+            Some(device) if device.is_gone(connection) => Err(Error::NicGone),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the host answers in a ring. Without an open channel nothing can be known. `patient`: also after it refused
@@ -237,8 +290,11 @@ impl<H: Platform> Arbiter<H> {
     /// Before something is closed: when somebody else has VMBus, nothing must be said to the host, for it would be about his
     /// channels. True while the connection is ours.
     pub(super) fn may_close(&mut self) -> bool {
-        let Some(connection) = &mut self.connection else { return false };
-        if connection.version().is_some() && !connection.still_ours() {
+        // The owner whose guest we are may change the MSRs as he likes.
+        let is_ours = if record_of(&self.record).is_some() { self.is_current() } else { self.is_as_left() };
+        if let Some(connection) =
+            self.connection.as_mut().filter(|connection| connection.version().is_some() && !is_ours)
+        {
             connection.mark_lost();
             self.note_loss();
         }
@@ -247,7 +303,7 @@ impl<H: Platform> Arbiter<H> {
 
     /// The connection is over, if there was one.
     fn note_loss(&mut self) {
-        if matches!(self.standing, Standing::Ours(_) | Standing::Guest | Standing::Doubtful) {
+        if matches!(self.standing, Standing::Connected(_) | Standing::Doubtful) {
             self.advance(Event::Gone);
         }
     }
@@ -272,6 +328,10 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// As [`establish`](Self::establish).
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
+        if record_of(&self.record).is_some() && self.is_current() {
+            // The connection is not ours to end: only the card gets another channel.
+            return self.renew_card();
+        }
         if let Some(connection) = &mut self.connection {
             connection.mark_lost();
         }
@@ -324,9 +384,10 @@ impl<H: Platform> Arbiter<H> {
     pub(super) fn open_card(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Err(Error::NotOpen) };
         let wanted = self.network.wanted();
-        let chosen = connection.with_synic(|connection| {
+        let record = record_of(&self.record);
+        let chosen = exchange(connection, record, |connection| {
             connection.service()?;
-            choose::open_card(connection, wanted)
+            choose::open_card(connection, record, wanted)
         })?;
         self.network.begin(chosen, self.hv.cycles());
         Ok(())

@@ -2,15 +2,17 @@
 
 use heapless::Vec;
 
+use super::Platform;
+use super::attach::{claim, give_back};
+use super::record::Record;
 use crate::error::Error;
-use crate::hv::Hypervisor;
 use crate::log;
 use crate::netvsc::Device;
 use crate::vmbus::{Channel, Connection, MAX_OFFERS, Offer};
 use crate::wire::vmbus::Guid;
 
 /// A card that was opened: its number in the order of the offers, its instance, itself.
-pub(super) struct Chosen<H: Hypervisor> {
+pub(super) struct Chosen<H: Platform> {
     pub index: usize,
     pub instance: Guid,
     pub device: Device<H>,
@@ -30,35 +32,44 @@ pub(super) struct Wanted {
 ///
 /// # Errors
 /// [`Error::NoNic`] without offers, or when there are not so many cards as the user thinks; else why the last one didn't open.
-pub(super) fn open_card<H: Hypervisor>(connection: &mut Connection<H>, wanted: Wanted) -> Result<Chosen<H>, Error> {
+pub(super) fn open_card<H: Platform>(
+    connection: &mut Connection<H>,
+    record: Option<&Record<H>>,
+    wanted: Wanted,
+) -> Result<Chosen<H>, Error> {
     let offers: Vec<Offer, MAX_OFFERS> = connection.offers().iter().copied().collect();
     if let Some(index) = offers.iter().position(|offer| Some(offer.instance) == wanted.instance) {
-        return open(connection, index, &offers[index]);
+        return open(connection, record, index, &offers[index]);
     }
     if let Some(index) = wanted.preferred {
-        return open(connection, index, offers.get(index).ok_or(Error::NoNic)?);
+        return open(connection, record, index, offers.get(index).ok_or(Error::NoNic)?);
     }
     let mut result = Err(Error::NoNic);
     let mut without_link = None;
     for (index, offer) in offers.iter().enumerate() {
-        match open(connection, index, offer) {
+        match open(connection, record, index, offer) {
             Ok(chosen) if chosen.device.link_up() || offers.len() == 1 => return Ok(chosen),
             Ok(chosen) => {
-                chosen.device.close(connection);
+                close(connection, record, chosen.device);
                 without_link = without_link.or(Some(index));
             }
             Err(error) => result = Err(error),
         }
     }
     match without_link {
-        Some(index) => open(connection, index, &offers[index]),
+        Some(index) => open(connection, record, index, &offers[index]),
         None => result,
     }
 }
 
-fn open<H: Hypervisor>(connection: &mut Connection<H>, index: usize, offer: &Offer) -> Result<Chosen<H>, Error> {
+fn open<H: Platform>(
+    connection: &mut Connection<H>,
+    record: Option<&Record<H>>,
+    index: usize,
+    offer: &Offer,
+) -> Result<Chosen<H>, Error> {
     log::line(format_args!("netvsc: opening network card {index}, channel {}", offer.relid));
-    let result = Channel::open(connection, offer).and_then(|channel| {
+    let result = claim(record, offer.relid).and_then(|()| Channel::open(connection, offer)).and_then(|channel| {
         let mut device = Device::new(channel);
         match device.start(connection) {
             Ok(()) => Ok(Chosen { index, instance: offer.instance, device }),
@@ -70,6 +81,14 @@ fn open<H: Hypervisor>(connection: &mut Connection<H>, index: usize, offer: &Off
     });
     if let Err(error) = &result {
         log::line(format_args!("netvsc: network card {index} does not open: {error:?}"));
+        give_back(connection, record, offer.relid);
     }
     result
+}
+
+/// Closes a card, and gives its channel back to the owner whose guest we are. The message page must be in place.
+pub(super) fn close<H: Platform>(connection: &mut Connection<H>, record: Option<&Record<H>>, device: Device<H>) {
+    let relid = device.relid();
+    device.close(connection);
+    give_back(connection, record, relid);
 }

@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use super::Platform;
 use super::arbiter::Arbiter;
+use super::attach::record_of;
 use crate::disk::{DiskError, Disks, Medium, Sink, Source};
 use crate::error::Error;
 use crate::hv::Hypervisor;
@@ -166,6 +167,10 @@ impl<H: Platform> Arbiter<H> {
 
     /// Opens the controllers on offer, and closes those that the host took back.
     pub(super) fn open_controllers(&mut self) -> Result<(), Error> {
+        if record_of(&self.record).is_some() {
+            // The owner whose guest we are serves them.
+            return Err(Error::VmbusOwned);
+        }
         let Some(connection) = &mut self.connection else { return Err(Error::NotOpen) };
         connection.with_synic(|connection| {
             connection.service()?;

@@ -5,6 +5,7 @@
 //! the connection lives; when it doesn't, it connects anew and brings card and disks up again as they were.
 
 mod arbiter;
+mod attach;
 mod choose;
 mod network;
 pub mod record;
@@ -18,6 +19,8 @@ pub use arbiter::{Arbiter, Policy};
 pub use disks::MAX_DISKS;
 pub use standing::{Company, Event, IllegalStep, Standing, step};
 
+use core::ops::Range;
+
 use crate::hv::Hypervisor;
 use crate::mem::PhysMem;
 
@@ -26,4 +29,9 @@ pub trait Platform: Hypervisor + PhysMem {
     /// VMBus is about to be taken from an owner that is live, and this is the last moment in which his disks can be read.
     /// Called once for each owner, with all MSRs as found.
     fn about_to_take_over(&self) {}
+
+    /// Our own memory below 1 MiB: a record in it is none that we could be a guest by.
+    fn own_low_memory(&self) -> Range<u32> {
+        0..0
+    }
 }

@@ -2,9 +2,10 @@
 
 use super::Platform;
 use super::arbiter::Arbiter;
-use super::choose::{Chosen, Wanted};
+use super::attach::{exchange, record_of};
+use super::choose::{Chosen, Wanted, close};
 use crate::error::Error;
-use crate::hv::{Hypervisor, Owner, detect};
+use crate::hv::{Owner, detect};
 use crate::log;
 use crate::netvsc::Device;
 use crate::nic::{MacAddress, Nic, NicStatistics, PacketFilter};
@@ -25,7 +26,7 @@ const SILENT_CYCLES: u64 = 1 << 35;
 const COUNT_MS: u64 = 1_000;
 
 /// The card, and what must be known to bring it up again.
-pub(super) struct Network<H: Hypervisor> {
+pub(super) struct Network<H: Platform> {
     pub(super) device: Option<Device<H>>,
     /// Why the card did not come up again; told once.
     trouble: Option<Error>,
@@ -44,7 +45,7 @@ pub(super) struct Network<H: Hypervisor> {
     confirmed: u32,
 }
 
-impl<H: Hypervisor> Network<H> {
+impl<H: Platform> Network<H> {
     pub(super) const fn new() -> Self {
         Self {
             device: None,
@@ -116,6 +117,19 @@ impl<H: Platform> Arbiter<H> {
         result
     }
 
+    /// Closes the card and brings it up again, on a connection that lives.
+    ///
+    /// # Errors
+    /// Why there is no connection any more.
+    pub(super) fn renew_card(&mut self) -> Result<(), Error> {
+        let was_open = self.is_open();
+        self.close()?;
+        if was_open {
+            self.reopen_card();
+        }
+        Ok(())
+    }
+
     /// Brings the card up again as it was, after a reconnect.
     pub(super) fn reopen_card(&mut self) {
         let filter = self.network.filter;
@@ -140,10 +154,11 @@ impl<H: Platform> Arbiter<H> {
         let partition = connection.partition();
         let as_left =
             if checks.is_multiple_of(2) { partition.simp_is_as_left() } else { partition.calls_are_as_left() };
-        if !as_left {
+        let is_suspect = partition.is_suspect();
+        if !as_left || !self.is_current() {
             return self.reclaim();
         }
-        if partition.is_suspect() {
+        if is_suspect {
             return self.look_into_refusal();
         }
         if self.is_silent()? {
@@ -153,9 +168,7 @@ impl<H: Platform> Arbiter<H> {
         if !checks.is_multiple_of(CHECKS_PER_SERVICE) {
             return Ok(());
         }
-        let (connection, device) = self.parts()?;
-        connection.with_synic(Connection::service)?;
-        if device.is_gone(connection) { Err(Error::NicGone) } else { Ok(()) }
+        self.look_for_news()
     }
 
     /// True when frames went out long ago, and the ring is empty of confirmations.
@@ -224,9 +237,10 @@ impl<H: Platform> Nic for Arbiter<H> {
             return Ok(());
         }
         let mut device = Some(device);
-        let result = connection.with_synic(|connection| {
+        let record = record_of(&self.record);
+        let result = exchange(connection, record, |connection| {
             if let Some(device) = device.take() {
-                device.close(connection);
+                close(connection, record, device);
             }
             Ok(())
         });
@@ -291,7 +305,7 @@ impl<H: Platform> Nic for Arbiter<H> {
     fn count(&mut self) -> Result<usize, Error> {
         if self.connection.is_none() {
             detect(&self.hv)?;
-            if Owner::look(&self.hv) != Owner::Nobody {
+            if Owner::look(&self.hv) != Owner::Nobody && !self.attach_by_policy()? {
                 // Not taken over only to count.
                 return Err(Error::VmbusOwned);
             }

@@ -1,12 +1,14 @@
 //! Whose VMBus is, as one enum moved by one function; each step is one line of the log.
 
-/// Who is there besides us on a connection of our own.
+/// Who is there besides us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Company {
     /// Nobody.
     Alone,
-    /// The owner from whom it was taken: its MSRs are put back after each exchange.
+    /// The owner from whom VMBus was taken: its MSRs are put back after each exchange.
     Owner,
+    /// The owner whose connection we use, as he published it.
+    Host,
 }
 
 /// How we stand to VMBus.
@@ -14,10 +16,8 @@ pub enum Company {
 pub enum Standing {
     /// We have nothing to do with it.
     Away,
-    /// The connection is ours.
-    Ours(Company),
-    /// We use the connection that its owner published.
-    Guest,
+    /// There is a connection that we use.
+    Connected(Company),
     /// Somebody changed the MSRs since our last call; whether our channels live is not known yet.
     Doubtful,
     /// Our connection was ended by somebody else.
@@ -29,10 +29,8 @@ pub enum Standing {
 /// What happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The host accepted our contact.
+    /// The host accepted our contact, or we found the record of a live connection.
     Connected(Company),
-    /// We found the record of a live connection, and may use it.
-    Attached,
     /// The MSRs aren't as we left them, or the record isn't as we read it.
     Changed,
     /// A device answered in its ring: only the MSRs were changed.
@@ -54,12 +52,13 @@ pub struct IllegalStep;
 /// # Errors
 /// [`IllegalStep`]; nothing was done then.
 pub const fn step(from: Standing, event: Event) -> Result<Standing, IllegalStep> {
-    use Standing::{Away, Declined, Doubtful, Guest, Lost, Ours};
+    use Standing::{Away, Connected, Declined, Doubtful, Lost};
     match (from, event) {
-        (Away | Lost | Declined, Event::Connected(company)) | (Doubtful, Event::Resumed(company)) => Ok(Ours(company)),
-        (Away | Lost | Declined, Event::Attached) => Ok(Guest),
-        (Ours(_) | Guest, Event::Changed) => Ok(Doubtful),
-        (Ours(_) | Guest | Doubtful, Event::Gone) => Ok(Lost),
+        (Away | Lost | Declined, Event::Connected(company)) | (Doubtful, Event::Resumed(company)) => {
+            Ok(Connected(company))
+        }
+        (Connected(_), Event::Changed) => Ok(Doubtful),
+        (Connected(_) | Doubtful, Event::Gone) => Ok(Lost),
         (Away | Lost | Declined | Doubtful, Event::Refused) => Ok(Declined),
         (_, Event::Released) => Ok(Away),
         _ => Err(IllegalStep),
@@ -73,7 +72,7 @@ impl Event {
         match self {
             Self::Connected(Company::Alone) => "VMBus is ours",
             Self::Connected(Company::Owner) => "VMBus is taken from its owner",
-            Self::Attached => "VMBus is shared by its owner",
+            Self::Connected(Company::Host) => "VMBus is shared by its owner",
             Self::Changed => "VMBus was touched; asking whether our connection lives",
             Self::Resumed(_) => "our connection lives",
             Self::Gone => "our connection is gone",
@@ -89,8 +88,8 @@ mod tests {
 
     const STANDINGS: [Standing; 6] = [
         Standing::Away,
-        Standing::Ours(Company::Alone),
-        Standing::Guest,
+        Standing::Connected(Company::Alone),
+        Standing::Connected(Company::Host),
         Standing::Doubtful,
         Standing::Lost,
         Standing::Declined,
@@ -99,9 +98,8 @@ mod tests {
     #[test]
     fn doubt_is_cleared_before_anything_else_happens() {
         assert_eq!(step(Standing::Doubtful, Event::Connected(Company::Alone)), Err(IllegalStep));
-        assert_eq!(step(Standing::Doubtful, Event::Attached), Err(IllegalStep));
         let resumed = Event::Resumed(Company::Owner);
-        assert_eq!(step(Standing::Doubtful, resumed), Ok(Standing::Ours(Company::Owner)));
+        assert_eq!(step(Standing::Doubtful, resumed), Ok(Standing::Connected(Company::Owner)));
         assert_eq!(step(Standing::Doubtful, Event::Gone), Ok(Standing::Lost));
     }
 

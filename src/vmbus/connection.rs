@@ -47,15 +47,16 @@ pub struct Connection<H: Hypervisor> {
     pub(super) partition: Partition<H>,
     state: State,
     /// The connection is somebody else's.
-    pub(super) is_guest: bool,
+    is_guest: bool,
     /// The version of the last connection of our own: the next one asks for it first.
     agreed: Option<Version>,
     /// Where later messages are posted.
     pub(super) message_connection_id: u32,
     next_id: u32,
     pub(super) offers: Offers,
-    /// Messages for the owner.
+    /// Messages for the owner, and how many he has room for.
     pub(super) strays: Vec<Message, MAX_STRAYS>,
+    pub(super) stray_room: usize,
     /// Memory whose teardown was not confirmed in time. The end of the connection confirms it.
     lent: Vec<Gpadl<H::Pages>, MAX_LENT>,
 }
@@ -74,6 +75,7 @@ impl<H: Hypervisor> Connection<H> {
             next_id: FIRST_GPADL,
             offers: Offers::new(),
             strays: Vec::new(),
+            stray_room: 0,
             lent: Vec::new(),
         }
     }
@@ -125,9 +127,24 @@ impl<H: Hypervisor> Connection<H> {
         offers.for_each(|offer| self.offers.admit(offer));
     }
 
-    /// Numbers for GPADLs and opens that the owner set aside for its guest.
-    pub const fn set_next_id(&mut self, id: u32) {
+    /// True when the connection is somebody else's.
+    #[must_use]
+    pub const fn is_guest(&self) -> bool {
+        cfg!(feature = "record") && self.is_guest
+    }
+
+    /// What the owner set aside for the next exchange of his guest: numbers for GPADLs and opens from `id` on, and room for
+    /// so many messages of his own.
+    pub const fn set_aside(&mut self, id: u32, room: usize) {
         self.next_id = id;
+        self.stray_room = room;
+    }
+
+    /// The host has let go of all that was shared on the connection that we were a guest on.
+    pub fn settle(&mut self) {
+        if self.state == State::Lost {
+            self.give_back_lent();
+        }
     }
 
     /// A message that came for the owner meanwhile.
@@ -151,6 +168,11 @@ impl<H: Hypervisor> Connection<H> {
             self.mark_lost();
             return Err(error);
         }
+        if self.partition.is_moving_in() && self.version().is_some() {
+            // Whoever left its slot in place does not read it: the connection that the messages are about is ours.
+            let _ = self.service();
+        }
+        self.partition.move_in();
         let result = work(self);
         // A message left in the slot would block all later ones, and on some hosts its page must not go away.
         let _ = self.service();
@@ -242,10 +264,10 @@ impl<H: Hypervisor> Connection<H> {
     /// [`Error::HostTimeout`] when the word doesn't come; [`Error::VmbusOwned`].
     pub fn disconnect(&mut self) -> Result<(), Error> {
         let result = match self.state {
-            State::Connected(_) if !self.is_guest => self.with_synic(Self::unload),
+            State::Connected(_) if !self.is_guest() => self.with_synic(Self::unload),
             _ => Ok(()),
         };
-        if result.is_err() || self.is_guest {
+        if result.is_err() || self.is_guest() {
             self.mark_lost();
         }
         self.is_guest = false;

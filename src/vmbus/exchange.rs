@@ -76,7 +76,7 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     fn next_message(&mut self) -> Option<Message> {
-        if self.strays.is_full() {
+        if self.is_guest() && (self.strays.is_full() || self.strays.len() >= self.stray_room) {
             // The owner whose guest we are finds it in its slot.
             return None;
         }
@@ -113,7 +113,7 @@ impl<H: Hypervisor> Connection<H> {
         {
             return Ok(());
         }
-        if self.is_guest {
+        if self.is_guest() {
             if message_type_of(message) == message_type::RESCIND_CHANNELOFFER {
                 self.offers.rescind(message.read::<RelidMessage>().id.get());
             }
@@ -139,7 +139,7 @@ impl<H: Hypervisor> Connection<H> {
     /// Confirms a rescind: the host may forget the channel.
     pub(super) fn release_relid(&mut self, relid: u32) -> Result<(), Error> {
         self.offers.remove(relid);
-        if self.is_guest {
+        if self.is_guest() {
             // The owner does that.
             return Ok(());
         }

@@ -59,9 +59,12 @@ impl Machine {
     }
 }
 
+/// What happens behind the guest's back, and after how many posts.
+type Ambush = Rc<RefCell<Option<(u64, Box<dyn FnOnce(&Lab)>)>>>;
+
 /// A machine under the host model. All clones mean the same one.
 #[derive(Clone)]
-pub struct Lab(Rc<RefCell<Machine>>);
+pub struct Lab(Rc<RefCell<Machine>>, Ambush);
 
 /// Pages of the pool.
 pub struct Pages {
@@ -73,15 +76,22 @@ pub struct Pages {
 impl Lab {
     /// A machine with these NICs.
     pub fn new(config: Config, wires: &[Wire]) -> Self {
-        let nics = wires.iter().map(|wire| Box::new(wire.clone()) as Box<dyn NetBackend>).collect();
-        Self(Rc::new(RefCell::new(Machine {
-            host: Host::new(config, nics),
-            memory: FlatMemory::new(RAM),
-            now: 0,
-            used: vec![false; (POOL.end - POOL.start) as usize / PAGE_SIZE],
-            bare: false,
-            saves: None,
-        })))
+        Self::with_backends(config, wires.iter().map(|wire| Box::new(wire.clone()) as Box<dyn NetBackend>).collect())
+    }
+
+    /// A machine with NICs on these networks.
+    pub fn with_backends(config: Config, nics: Vec<Box<dyn NetBackend>>) -> Self {
+        Self(
+            Rc::new(RefCell::new(Machine {
+                host: Host::new(config, nics),
+                memory: FlatMemory::new(RAM),
+                now: 0,
+                used: vec![false; (POOL.end - POOL.start) as usize / PAGE_SIZE],
+                bare: false,
+                saves: None,
+            })),
+            Ambush::default(),
+        )
     }
 
     /// A machine with one NIC on an echoing wire, and settings as `hvhost::Config::set` takes them.
@@ -118,6 +128,11 @@ impl Lab {
 
     pub fn net_device(&self) -> Arbiter<Self> {
         Arbiter::new(self.clone())
+    }
+
+    /// Does something as soon as so many messages were posted in all.
+    pub fn after_posts(&self, posts: u64, work: impl FnOnce(&Self) + 'static) {
+        *self.1.borrow_mut() = Some((posts, Box::new(work)));
     }
 
     /// Lets virtual time pass, in steps in which the host works.
@@ -239,7 +254,8 @@ impl Hypervisor for Lab {
     }
 
     fn hypercall(&self, page: &Pages, control: u64, input: u64, output: u64) -> u64 {
-        let machine = &mut *self.0.borrow_mut();
+        let mut borrowed = self.0.borrow_mut();
+        let machine = &mut *borrowed;
         if machine.host.hypercall_page() != Some(page.gpa) {
             let mut code = [0; TRAP.len()];
             machine.memory.read(page.gpa, &mut code).unwrap();
@@ -248,6 +264,12 @@ impl Hypervisor for Lab {
         }
         let result = machine.host.hypercall(0, Hypercall { control, input, output }, &mut machine.memory);
         machine.pass(10);
+        let posts = machine.host.counters().posts;
+        drop(borrowed);
+        let due = self.1.borrow_mut().take_if(|(after, _)| posts >= *after);
+        if let Some((_, work)) = due {
+            work(self);
+        }
         result
     }
 

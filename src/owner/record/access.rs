@@ -233,10 +233,10 @@ impl<M: PhysMem> Record<M> {
         self.write(self.offer_at(index) + offset_of!(OfferEntry, state) as u32, &[state])
     }
 
-    /// True when there is room for a message. Without it no exchange should begin.
+    /// How many messages there is room for. Without any no exchange should begin.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.waiting().is_ok_and(|waiting| waiting < self.shape.slot_count)
+    pub fn room(&self) -> u32 {
+        self.waiting().map_or(0, |waiting| self.shape.slot_count - waiting)
     }
 
     /// Keeps a message for the owner: a whole slot of the SynIC page. Under the lock.

@@ -183,11 +183,6 @@ impl Hypervisor for Bare {
         }
     }
 
-    fn map(&self, _gpa: Gpa) -> Option<PoolPages> {
-        // A party uses what it made itself.
-        None
-    }
-
     fn now(&self) -> Ticks100ns {
         Ticks100ns(read(HV_X64_MSR_TIME_REF_COUNT))
     }

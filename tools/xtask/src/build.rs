@@ -30,8 +30,8 @@ impl Edition {
     /// Cargo's features.
     const fn features(self) -> &'static str {
         match self {
-            Self::Net => "rom",
-            Self::Full => "rom,disk",
+            Self::Net => "rom,record",
+            Self::Full => "rom,disk,record",
         }
     }
 

@@ -45,9 +45,9 @@ fn messages_for_the_owner_keep_their_order_and_none_is_lost() {
     let (ram, hv) = example_machine();
     let record = find(&hv, &ram).unwrap();
     let first: [u8; SLOT_LEN] = ram.peek(RECORD + 272, SLOT_LEN).try_into().unwrap();
-    assert!(record.has_room());
+    assert_eq!(record.room(), 1);
     record.put_message(&[1; SLOT_LEN]).unwrap();
-    assert!(!record.has_room());
+    assert_eq!(record.room(), 0);
     assert_eq!(record.put_message(&[2; SLOT_LEN]), Err(Error::OutOfResources));
     assert_eq!(record.take_message(), Some(first));
     record.put_message(&[3; SLOT_LEN]).unwrap();
@@ -60,7 +60,7 @@ fn messages_for_the_owner_keep_their_order_and_none_is_lost() {
     assert_eq!((ram.live(RECORD + 64).put.get(), record.take_message()), (0, Some([4; SLOT_LEN])));
     // Nonsense is not believed.
     ram.poke(RECORD + 64 + 56, &77u32.to_le_bytes());
-    assert_eq!((record.has_room(), record.take_message()), (false, None));
+    assert_eq!((record.room(), record.take_message()), (0, None));
 }
 
 #[test]
