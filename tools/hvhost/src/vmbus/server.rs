@@ -162,7 +162,9 @@ impl Server {
             State::Connected(connection) => connection.vp == vp,
             State::Disconnecting { .. } | State::Disconnected => true,
         };
-        here && (!self.incoming.is_empty() || !self.outgoing.is_empty() || synic.has_queued(VMBUS_SINT))
+        let is_answered =
+            |(_, bytes): &(u32, Vec<u8>)| !matches!(msg::message_type(bytes), msg::CLOSE_CHANNEL | msg::RELID_RELEASED);
+        here && (self.incoming.iter().any(is_answered) || !self.outgoing.is_empty() || synic.has_queued(VMBUS_SINT))
     }
 
     /// HvPostMessage: queues a message; nothing in it is looked at yet. Gives the status of the call.
