@@ -177,7 +177,10 @@ impl<H: Platform> Arbiter<H> {
                 none.insert(Connection::new(&self.hv, partition))
             }
         };
+        let ours = self.hv.own_low_memory();
+        Record::end_all(&self.hv, &self.hv, &ours);
         connection.with_synic(|connection| connection.connect_within(patience_ms))?;
+        Record::settle_all(&self.hv, &ours);
         self.connects = self.connects.wrapping_add(1);
         self.advance(Event::Connected(company));
         Ok(())
@@ -225,16 +228,14 @@ impl<H: Platform> Arbiter<H> {
         }
         self.advance(Event::Changed);
         let terms = match record_of(&self.record) {
-            Some(record) if !record.is_current() => return self.start_over(),
+            Some(record) if !record.holds(&self.hv) => return self.start_over(),
             Some(_) => Ok((Sharing::Guest, Company::Host)),
             None => self.terms(Owner::look(&self.hv)),
         };
         let (sharing, company) = match terms {
             Ok(terms) => terms,
-            Err(error) => {
-                self.put_down();
-                return Err(error);
-            }
+            // He may share it.
+            Err(_) => return self.start_over(),
         };
         let Some(connection) = &mut self.connection else { return Ok(()) };
         connection.partition().share(sharing);
@@ -290,8 +291,10 @@ impl<H: Platform> Arbiter<H> {
     /// Before something is closed: when somebody else has VMBus, nothing must be said to the host, for it would be about his
     /// channels. True while the connection is ours.
     pub(super) fn may_close(&mut self) -> bool {
-        // The owner whose guest we are may change the MSRs as he likes.
-        let is_ours = if record_of(&self.record).is_some() { self.is_current() } else { self.is_as_left() };
+        let is_ours = match record_of(&self.record) {
+            Some(record) => record.holds(&self.hv),
+            None => self.is_as_left(),
+        };
         if let Some(connection) =
             self.connection.as_mut().filter(|connection| connection.version().is_some() && !is_ours)
         {
@@ -328,7 +331,7 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// As [`establish`](Self::establish).
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
-        if record_of(&self.record).is_some() && self.is_current() {
+        if record_of(&self.record).is_some_and(|record| record.holds(&self.hv)) {
             // The connection is not ours to end: only the card gets another channel.
             return self.renew_card();
         }

@@ -31,6 +31,8 @@ impl<H: Platform> Arbiter<H> {
         };
         let terms =
             Terms { version: record.version(), message_connection_id: record.live().message_connection_id.get() };
+        // Ours ended every record's generation: this connection is a later one, and the host has let go of what we had.
+        connection.settle();
         connection.join(terms, record.offers().filter_map(|(_, entry)| usable(&entry)));
         connection.partition().note_synic();
         log::line(format_args!("owner: {} shares its VMBus connection", record.owner()));
@@ -69,6 +71,9 @@ pub(super) fn exchange<H: Platform, T>(
         (0, _) => Err(Error::OutOfResources),
         (room, Ok(first)) => {
             connection.set_aside(first, room);
+            // The message may have been taken by somebody else.
+            let rescinded = record.offers().filter(|(_, entry)| entry.state == offer_state::RESCINDED);
+            rescinded.for_each(|(_, entry)| connection.note_rescind(entry.relid.get()));
             connection.with_synic(work)
         }
         (_, Err(error)) => Err(error),

@@ -147,6 +147,11 @@ impl<H: Hypervisor> Connection<H> {
         }
     }
 
+    /// The host took this channel back, as somebody else heard.
+    pub fn note_rescind(&mut self, relid: u32) {
+        self.offers.rescind(relid);
+    }
+
     /// A message that came for the owner meanwhile.
     pub fn take_stray(&mut self) -> Option<Message> {
         if self.strays.is_empty() { None } else { Some(self.strays.remove(0)) }
@@ -168,8 +173,8 @@ impl<H: Hypervisor> Connection<H> {
             self.mark_lost();
             return Err(error);
         }
-        if self.partition.is_moving_in() && self.version().is_some() {
-            // Whoever left its slot in place does not read it: the connection that the messages are about is ours.
+        if self.partition.is_moving_in() {
+            // Whoever left its slot in place does not read it: the messages are about our connection, or one that is over.
             let _ = self.service();
         }
         self.partition.move_in();

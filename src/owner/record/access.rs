@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::{PhysMem, SegOff};
+use crate::wire::hv::{HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIMP};
 use crate::wire::vmbs::{Fixed, Live, MAX_RELID, OfferEntry, SLOT_LEN, offer_state};
 use crate::wire::vmbus::Version;
 
@@ -87,6 +88,14 @@ impl<M: PhysMem> Record<M> {
         self.memory.read(at, serial.as_mut_bytes()).is_ok()
             && serial == self.fixed.serial
             && self.get(live!(generation)) == Ok(self.live.generation.get())
+    }
+
+    /// True while the connection is that one, and the MSRs are as its owner left them: those who know no record show only
+    /// there. Two exits.
+    pub fn holds<H: Hypervisor>(&self, hv: &H) -> bool {
+        self.is_current()
+            && hv.read_msr(HV_X64_MSR_HYPERCALL) == self.live.hypercall.get()
+            && hv.read_msr(HV_X64_MSR_SIMP) == self.live.simp.get()
     }
 
     /// True when the host has let go of all memory that was shared on the connection that the record was read for.
@@ -212,8 +221,10 @@ impl<M: PhysMem> Record<M> {
     /// [`Error::VmbusOwned`] when the connection is another one.
     pub fn give_back(&self, index: u32, relid: u32) -> Result<(), Error> {
         self.ensure_current()?;
-        if self.offer(index).is_some_and(|entry| entry.relid == relid && entry.user == USER_NAME) {
-            self.set_state(index, offer_state::CLOSED)?;
+        if let Some(entry) = self.offer(index).filter(|entry| entry.relid == relid && entry.user == USER_NAME) {
+            if entry.state == offer_state::OPEN {
+                self.set_state(index, offer_state::CLOSED)?;
+            }
             self.write(self.offer_at(index) + offset_of!(OfferEntry, user) as u32, &[0; 4])?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::shape::{self, BASE_MEMORY_END, MAX_PART, SYSTEM_BIOS};
 use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::PhysMem;
-use crate::wire::hv::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIMP, HypercallMsr};
+use crate::wire::hv::{HV_X64_MSR_GUEST_OS_ID, HypercallMsr};
 use crate::wire::vmbs::{ALIGNMENT, ANCHOR_SIGNATURE, Fixed, Live};
 use crate::wire::vmbus::Version;
 
@@ -33,19 +33,45 @@ impl<M: PhysMem> Record<M> {
     ///
     /// Reads three MSRs for each record that is sound in itself.
     pub fn find<H: Hypervisor>(hv: &H, memory: &M, vp: u32, ours: &Range<u32>) -> Option<Self> {
+        Self::first(memory, ours, |record| {
+            let lives = is_live(hv, &record, vp);
+            if !lives {
+                log::line(format_args!("owner: the VMBus record of {} is not of a live connection", record.owner()));
+            }
+            lives.then_some(record)
+        })
+    }
+
+    /// Says in all records that VMBus is about to be taken: before INITIATE_CONTACT. What they say of a connection after
+    /// that is about a later one.
+    pub fn end_all<H: Hypervisor>(hv: &H, memory: &M, ours: &Range<u32>) {
+        Self::first::<()>(memory, ours, |record| {
+            let locked = record.lock_any(hv).is_ok();
+            // Also without the lock: an owner who keeps it must not be left to believe in its connection.
+            let _ = record.end_generation();
+            if locked {
+                record.unlock();
+            }
+            None
+        });
+    }
+
+    /// Says in all records that the host has let go of what was shared before: after VERSION_RESPONSE.
+    pub fn settle_all(memory: &M, ours: &Range<u32>) {
+        Self::first::<()>(memory, ours, |record| {
+            let _ = record.settle();
+            None
+        });
+    }
+
+    /// Looks at all records that are sound in themselves, until the answer is found.
+    fn first<T>(memory: &M, ours: &Range<u32>, mut look: impl FnMut(Self) -> Option<T>) -> Option<T> {
         let mut kib = [0; 2];
         memory.read(BDA_BASE_MEMORY, &mut kib).ok()?;
         let reserved = (u32::from(u16::from_le_bytes(kib)) * 1024).clamp(LOWEST, BASE_MEMORY_END);
         let base = (reserved - UNRESERVED).max(LOWEST)..BASE_MEMORY_END;
         [base, SYSTEM_BIOS].into_iter().find_map(|area| {
-            anchors(memory, area.clone()).find_map(|at| {
-                let record = load(memory, at, area.end, reserved, ours)?;
-                let lives = is_live(hv, &record, vp);
-                if !lives {
-                    log::line(format_args!("owner: the VMBus record at {at:#x} is not of a live connection"));
-                }
-                lives.then_some(record)
-            })
+            anchors(memory, area.clone()).find_map(|at| look(load(memory, at, area.end, reserved, ours)?))
         })
     }
 }
@@ -85,10 +111,5 @@ fn is_live<H: Hypervisor, M: PhysMem>(hv: &H, record: &Record<M>, vp: u32) -> bo
         && live.vp == vp
         && live.next_id <= live.end_id
         && live.hypercall.get() & HypercallMsr::ENABLE.bits() != 0;
-    sound
-        && hv.read_msr(HV_X64_MSR_HYPERCALL) == live.hypercall.get()
-        && hv.read_msr(HV_X64_MSR_SIMP) == live.simp.get()
-        && hv.read_msr(HV_X64_MSR_GUEST_OS_ID) == fixed.guest_os_id.get()
-        && record.is_sound()
-        && record.is_current()
+    sound && hv.read_msr(HV_X64_MSR_GUEST_OS_ID) == fixed.guest_os_id.get() && record.is_sound() && record.holds(hv)
 }

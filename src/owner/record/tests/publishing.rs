@@ -103,3 +103,21 @@ fn a_taker_that_knows_the_record_shows() {
     assert!(publisher.is_current());
     assert_eq!(ram.live(OURS + 96).generation.get() % 2, 0);
 }
+
+#[test]
+fn whoever_takes_vmbus_says_so_in_every_record() {
+    let (ram, hv) = example_machine();
+    let other = find(&hv, &ram).unwrap();
+    let mut publisher = Publisher::new(&ram, OURS, 0x77).unwrap();
+    publisher.stands(&standing(), &offered(&[6])).unwrap();
+    Record::end_all(&hv, &ram, &(0..0));
+    assert!(!other.is_current() && !publisher.is_current());
+    assert!(!other.is_settled() && !publisher.record().is_settled());
+    assert!(find(&hv, &ram).is_none());
+    Record::settle_all(&ram, &(0..0));
+    assert!(other.is_settled() && publisher.record().is_settled());
+    assert_eq!((ram.live(RECORD + 64).lock.get(), ram.live(OURS + 96).lock.get()), (0, 0));
+    publisher.stands(&standing(), &offered(&[6])).unwrap();
+    Record::end_all(&hv, &ram, &(OURS..OURS + PUBLISHED_LEN as u32));
+    assert!(publisher.is_current(), "our own is another matter");
+}
