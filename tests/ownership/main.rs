@@ -6,6 +6,7 @@
 //!
 //! `machine` is what all share, `parties` are those who share it with the core, `schedule` has the steps and the rules.
 
+mod host;
 mod machine;
 mod parties;
 mod random;

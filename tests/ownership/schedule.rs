@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use hvhost::{Burst, Config, DiskFault, DiskFaults, MS, MaskedSint, MemoryDisk, OverlayMode, SECOND};
+use hvhost::{MemoryDisk, SECOND};
 use hvpxe::disk::{DiskError, Disks};
 use hvpxe::error::Error;
 use hvpxe::hv::Hypervisor;
@@ -17,6 +17,7 @@ use hvpxe::wire::hv::{
 };
 use hvpxe::wire::vmbus::message_type;
 
+use crate::host::any_host;
 use crate::machine::{Machine, Party};
 use crate::parties::bios::{Bios, Style};
 use crate::parties::client::Client;
@@ -81,43 +82,6 @@ const STEPS: [(u64, Step); 20] = [
 /// What went wrong.
 type Verdict<T = ()> = Result<T, String>;
 
-/// A host of any kind that exists, and its moods.
-fn host(random: &mut Random) -> Config {
-    let mut config = Config { other_offers: false, ..Config::default() };
-    config.overlay = random.one_of(&[OverlayMode::Kept, OverlayMode::Zeroed, OverlayMode::Ram]);
-    config.masked_sint = random.one_of(&[MaskedSint::Hold, MaskedSint::Drop, MaskedSint::Write]);
-    config.scontrol_reset = random.below(2);
-    config.max_vmbus_version = random.one_of(&[0x0006_0000, 0x0005_0003, 0x0004_0000, 0x0003_0000]);
-    config.max_vstor_version = random.one_of(&[0x0602, 0x0501]);
-    config.relid_step = random.one_of(&[0, 0, 1, 5]);
-    config.close_delay = random.one_of(&[0, 0, 0, 0, SECOND, 50 * SECOND]);
-    config.unload_delay = random.one_of(&[0, 0, 0, 0, SECOND, 50 * SECOND]);
-    config.teardown_delay = random.one_of(&[0, 0, 0, MS, 500 * MS]);
-    if random.once_in(4) {
-        config.features &= !(1 << 17);
-    }
-    let faults = &mut config.faults;
-    faults.stale_messages = random.once_in(3);
-    faults.unsolicited = random.once_in(4);
-    faults.disk_delay = random.one_of(&[0, 0, 3_000, 20 * MS]);
-    faults.tx_completion_delay = random.one_of(&[0, 0, 5 * MS]);
-    while random.once_in(3) {
-        let status = random.one_of(&[0x0b, 0x12, 0x13, 0x78]);
-        // The first post of all decides whether there is a VMBus.
-        faults.post_bursts.push(Burst { status, count: 1 + random.below(5), after: 10 + random.below(100) });
-    }
-    // Fewer than a request is tried.
-    while random.once_in(3) && faults.disk_faults.len() < 3 {
-        let fault = random.one_of(&[DiskFault::Busy, DiskFault::Abort, DiskFault::Attention, DiskFault::Reset]);
-        faults.disk_faults.push(DiskFaults { fault, count: 1 + random.below(2), after: random.below(30) });
-    }
-    if random.once_in(8) {
-        faults.rescind_after = Some(random.below(6));
-        faults.reoffer_after = Some(random.one_of(&[0, SECOND]));
-    }
-    config
-}
-
 /// Bytes that say where they are from.
 fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
@@ -175,7 +139,7 @@ impl World {
         let mut random = Random::new(seed);
         let styles = [Style::Naive, Style::Careful, Style::Publishing, Style::InterruptDriven];
         let style = (!random.once_in(4)).then(|| random.one_of(&styles));
-        let mut config = host(&mut random);
+        let mut config = any_host(&mut random);
         // With every reply come two messages that are the owner's: more than a record has room for.
         config.faults.unsolicited &= !matches!(style, Some(Style::Publishing | Style::InterruptDriven));
         let card_moves = config.faults.rescind_after.is_some();
