@@ -56,7 +56,8 @@ impl BiosDisks for Bios {
             path[10..18].copy_from_slice(interface);
             let sum = path.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
             *path.last_mut().unwrap() = sum.wrapping_neg();
-            machine.memory.poke(PACKET, &(len as u16).to_le_bytes());
+            // As SeaBIOS does: the path is there, whatever the length says.
+            machine.memory.poke(PACKET, &30_u16.to_le_bytes());
             machine.memory.poke(PACKET + 30, &path);
         }
     }
@@ -155,7 +156,11 @@ fn a_device_path_tells_which_drives_are_elsewhere() {
         }
         assert_eq!(found(Manners { path: Some((len, b"SCSI    ")), ..Manners::default() }).len(), 2);
     }
-    assert_eq!(found(Manners { path: Some((60, b"ATA     ")), ..Manners::default() }).len(), 2, "no whole path");
+    assert_eq!(
+        found(Manners { path: Some((80, b"ATA     ")), ..Manners::default() }).len(),
+        2,
+        "no checksum in its place"
+    );
 }
 
 #[test]
