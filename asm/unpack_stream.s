@@ -10,14 +10,15 @@
         .section .init, "awx"
         .code32
 
-        .set    CONTEXTS, 7
+        .set    CONTEXTS, 5
         .set    SLOTS, 0x68001
         .set    MULTIPLIER, 0x2f0b4c47
         .set    NODE_MULTIPLIER, 0x2c1b3c6d
-        .set    FIRST_WEIGHT, 0xc000
-        .set    RATE, 5
+        .set    FIRST_WEIGHT, 0x1c000
+        .set    RATE, 6
         .set    RATE_SHIFT, 13
         .set    SMALL_ERROR_BITS, 10
+        .set    MAX_COUNT, 7
         .set    LOGISTIC_BITS, 6
         .set    HALF, 64 << LOGISTIC_BITS
         .set    WEIGHT_BITS, 31 - 6 - LOGISTIC_BITS
@@ -33,25 +34,24 @@
         .set    PREFIXES, 13
         .set    SIB, 14
         .set    IMMEDIATE, 15           /* phase to come */
-        .set    HASH, 16
-        .set    DISPLACEMENT, 20        /* phase to come */
+        .set    DISPLACEMENT, 16        /* phase to come */
 /* The coder: */
-        .set    RANGE, 24
-        .set    VALUE, 28
-        .set    PACKED, 32              /* where to read on */
+        .set    RANGE, 20
+        .set    VALUE, 24
+        .set    PACKED, 28              /* where to read on */
 /* The model: */
-        .set    ZEROS_SEEN, 36
-        .set    NODE, 40                /* the bits of this byte so far, behind a 1 */
-        .set    GOAL, 44                /* where slots move to */
-        .set    ROM, 48                 /* its linear address; not read through %cs, whose base QEMU's TCG leaves out here */
-        .set    SLOT_COUNT, 52
-        .set    NODE_HASH, 56
-        .set    ERROR, 60               /* of the guess, times the rate */
-        .set    HASHES, 64
+        .set    ZEROS_SEEN, 32
+        .set    NODE, 36                /* the bits of this byte so far, behind a 1 */
+        .set    GOAL, 40                /* where slots move to */
+        .set    ROM, 44                 /* its linear address; not read through %cs, whose base QEMU's TCG leaves out here */
+        .set    SLOT_COUNT, 48
+        .set    NODE_HASH, 52
+        .set    ERROR, 56               /* of the guess, times the rate */
+        .set    HASHES, 60
         .set    FOUND, HASHES + 4 * CONTEXTS
         .set    INPUTS, FOUND + 4 * CONTEXTS
         .set    SHARES, INPUTS + 4 * CONTEXTS           /* by count: how far a slot moves */
-        .set    STRETCH, SHARES + 4 * 16                /* words, by probability in 1/4096 */
+        .set    STRETCH, SHARES + 4 * (MAX_COUNT + 1)                /* words, by probability in 1/4096 */
         .set    SQUASH, STRETCH + 2 * 4096              /* words, by logistic probability + HALF */
         .set    SLOT, 3                 /* check byte; probability less a half, in 1/4096, above a count of four bits */
         .set    SLOT_TABLE, SQUASH + 4 * HALF
@@ -104,10 +104,10 @@ unpack:
         movl    %edx, ROM(%ebp)
 
         movl    $SLOTS, SLOT_COUNT(%ebp)
-        movl    $16, %ecx
-1:      leal    1(%ecx,%ecx), %ebx
+        movl    $MAX_COUNT + 1, %ecx
+1:      leal    2(%ecx,%ecx,2), %ebx
         xorl    %edx, %edx
-        movl    $0x10000, %eax
+        movl    $0x20000, %eax
         divl    %ebx
         movl    %eax, SHARES - 4(%ebp,%ecx,4)
         loop    1b
@@ -308,8 +308,8 @@ unpack_symbol:
         sarl    $15, %eax
         addl    1(%ebx), %eax
         andb    $0xf0, %al
-        cmpb    $15, %dl
-        adcb    %dl, %al                /* counts to 15 */
+        cmpb    $MAX_COUNT, %dl
+        adcb    %dl, %al
         movw    %ax, 1(%ebx)
         loop    10b
 11:
@@ -328,10 +328,6 @@ unpack_symbol:
 unpack_step:
         shll    $8, BYTES(%ebp)
         movb    %al, BYTES(%ebp)
-        movl    HASH(%ebp), %edx
-        leal    1(%eax,%edx), %edx
-        imull   $MULTIPLIER, %edx
-        movl    %edx, HASH(%ebp)
         movl    %eax, %edx
         movb    PHASE(%ebp), %cl
         cmpb    $PHASE_MODRM, %cl
@@ -447,7 +443,6 @@ unpack_step:
         testb   %al, %al
         jnz     2f
         movl    %eax, PHASE(%ebp)       /* prefixes and SIB byte, too */
-        movl    %eax, HASH(%ebp)
 2:      ret
 
 unpack_tables:
@@ -456,10 +451,8 @@ unpack_contexts:
         .byte   1 + PHASE, 0
         .byte   1 + BYTES, 1 + PHASE, 0
         .byte   1 + BYTES, 1 + BYTES + 1, 1 + SIB, 0
-        .byte   1 + BYTES + 1, 1 + BYTES + 2, 1 + OPCODES, 1 + PHASE, 0
-        .byte   1 + OPCODES, 1 + OPCODES + 1, 1 + OPCODES + 2, 1 + PHASE, 0
-        .byte   1 + OPCODES + 1, 1 + MODRMS, 1 + MODRMS + 1, 1 + PHASE, 1 + HASH + 3, 0
         .byte   1 + OPCODES, 1 + PHASE, 1 + PREFIXES, 1 + SIB, 0
+        .byte   1 + OPCODES, 1 + OPCODES + 1, 1 + MODRMS, 1 + MODRMS + 1, 1 + PHASE, 0
 
 /* Classes of opcodes in runs: first those of 00-07, which stand for 00-3F; then 40-FF; then those behind 0F. */
 unpack_classes:

@@ -4,7 +4,7 @@
 //! instruction makes guesses worse and harms nothing else, so rare instructions are left out.
 
 /// Length of what is known, in bytes.
-pub const STATE_LEN: usize = 24;
+const STATE_LEN: usize = 17;
 /// The last four bytes, newest first.
 pub const BYTES: usize = 0;
 /// The opcodes of this and the three instructions before, newest first; those behind 0F are changed by [`TWO_BYTE`].
@@ -19,10 +19,8 @@ pub const PREFIXES: usize = 13;
 pub const SIB: usize = 14;
 /// Phase of the immediate operand to come, or 0.
 const IMMEDIATE: usize = 15;
-/// Hash of this instruction so far; the upper half is the better one.
-pub const HASH: usize = 16;
 /// Phase of the displacement behind a SIB byte, or 0.
-const DISPLACEMENT: usize = 20;
+const DISPLACEMENT: usize = 16;
 
 /// An instruction's first byte.
 const PHASE_START: u8 = 0;
@@ -153,8 +151,6 @@ impl Instructions {
     /// Takes the next byte.
     pub fn step(&mut self, byte: u8) {
         self.push(BYTES, byte);
-        let hash = self.word(HASH).wrapping_add(u32::from(byte) + 1).wrapping_mul(super::model::MULTIPLIER);
-        self.set_word(HASH, hash);
         match self.state[PHASE] {
             phase @ PHASE_START..=PHASE_TWO_BYTE => self.opcode(phase == PHASE_TWO_BYTE, byte),
             PHASE_MODRM => self.modrm(byte),
@@ -251,7 +247,6 @@ impl Instructions {
         if self.state[PHASE] == PHASE_START {
             self.state[PREFIXES] = 0;
             self.state[SIB] = 0;
-            self.set_word(HASH, 0);
         }
     }
 
@@ -259,15 +254,6 @@ impl Instructions {
     fn push(&mut self, at: usize, byte: u8) {
         self.state.copy_within(at..at + 3, at + 1);
         self.state[at] = byte;
-    }
-
-    fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.state[at..at + 4].try_into().expect("four bytes"))
-    }
-
-    /// Sets four bytes, little-endian.
-    fn set_word(&mut self, at: usize, word: u32) {
-        self.state[at..at + 4].copy_from_slice(&word.to_le_bytes());
     }
 }
 

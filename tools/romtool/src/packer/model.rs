@@ -4,25 +4,23 @@
 //! often the bit was set in that context, as a logistic probability; a mixer adds these up with weights that it learns. Integers
 //! only, and nothing but multiplications, shifts and one division, as asm/unpack_stream.s does the same.
 
-use super::instructions::{BYTES, HASH, Instructions, MODRMS, OPCODES, PHASE, PHASES, PREFIXES, SIB};
+use super::instructions::{BYTES, Instructions, MODRMS, OPCODES, PHASE, PHASES, PREFIXES, SIB};
 
 /// Spreads hashes.
-pub const MULTIPLIER: u32 = 0x2f0b_4c47;
+const MULTIPLIER: u32 = 0x2f0b_4c47;
 /// Spreads nodes; another, so that no byte looks like a node.
 const NODE_MULTIPLIER: u32 = 0x2c1b_3c6d;
 /// Slots in the hash table; odd, so that the check byte takes part in the index.
-pub const SLOTS: u32 = 0x6_8001;
+const SLOTS: u32 = 0x6_8001;
 /// Number of contexts.
-const COUNT: usize = 7;
+const COUNT: usize = 5;
 /// The contexts: each is the bytes of [`Instructions::state`] at these offsets.
 pub const CONTEXTS: [&[usize]; COUNT] = [
     &[PHASE],
     &[BYTES, PHASE],
     &[BYTES, BYTES + 1, SIB],
-    &[BYTES + 1, BYTES + 2, OPCODES, PHASE],
-    &[OPCODES, OPCODES + 1, OPCODES + 2, PHASE],
-    &[OPCODES + 1, MODRMS, MODRMS + 1, PHASE, HASH + 3],
     &[OPCODES, PHASE, PREFIXES, SIB],
+    &[OPCODES, OPCODES + 1, MODRMS, MODRMS + 1, PHASE],
 ];
 
 /// Logistic probabilities count in 1/64: ln(p / (1 - p)) * 64.
@@ -34,14 +32,14 @@ const HALF: i32 = 64 << LOGISTIC_BITS;
 /// A weight of 1.0 is 1 << this; sums then use all of 32 bits.
 const WEIGHT_BITS: u32 = 31 - 6 - LOGISTIC_BITS;
 /// All weights at first, of each of two sets.
-pub const FIRST_WEIGHT: i32 = 0xc000;
+const FIRST_WEIGHT: i32 = 0x1c000;
 /// How fast weights follow errors.
-const RATE: i32 = 5;
+const RATE: i32 = 6;
 const RATE_SHIFT: u32 = 13;
 /// From errors under 2^10, 1/64, it doesn't learn: that takes time, and makes it too sure.
 const SMALL_ERROR_BITS: u32 = 10;
 /// Occurrences that a slot counts, at most.
-const MAX_COUNT: i16 = 15;
+const MAX_COUNT: i16 = 7;
 
 /// What one context knows of one bit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,11 +55,11 @@ impl Slot {
         self.value & 15
     }
 
-    /// Moves the probability towards what was found: much at first, later by a 16th of the difference.
+    /// Moves the probability towards what was found: much at first, later by a 13th of the difference.
     fn update(&mut self, bit: bool) {
         let goal = if bit { 0x7fff } else { -0x8000 };
         let value = i32::from(self.value);
-        let share = 0x1_0000 / (2 * i32::from(self.count()) + 3);
+        let share = 0x2_0000 / (3 * i32::from(self.count()) + 5);
         let moved = value + (((goal - value) * share) >> 15);
         let count = (self.count() + 1).min(MAX_COUNT);
         self.value = (moved as i16 & !15) | count;
