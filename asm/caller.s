@@ -28,6 +28,7 @@ caller_enter:
         movw    %gs, caller_gs
         movw    %ax, %ss
         movl    $resident_stack_top, %esp
+        call    find_limits
         jmp     core_call
 
 /*

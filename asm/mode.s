@@ -89,13 +89,16 @@ real_target:
 
         .code16
 real_start:
-        movw    $DATA_FLAT, %ax         /* 4 GiB limits for callers in "big real mode"; harmless to the others */
-        movw    %ax, %es
-        movw    %ax, %fs
-        movw    %ax, %gs
-        movw    %ax, %ds
-        movw    $DATA16, %ax
-        movw    %ax, %ss
+        movw    $DATA_FLAT, %ax
+        movw    $DATA16, %dx
+        movw    %dx, %ss
+        movb    %ss:caller_limits, %cl
+        .irp    segment, ds, es, fs, gs
+        movw    %ax, %si
+        shrb    %cl
+        cmovcw  %dx, %si                /* 64 KiB, as found */
+        movw    %si, %\segment
+        .endr
         movl    %cr0, %eax
         andl    $~CR0_PG, %eax
         movl    %eax, %cr0

@@ -153,6 +153,7 @@ nbp_returned:
         movw    %cx, %ss
         movl    $resident_stack_top, %esp
         movw    $1, api_busy
+        movb    $0, caller_limits       /* the BIOS may want 4 GiB */
         movw    $0, nbp_running
         movw    %ax, exchange_ax
         movw    ${FUNCTION_NBP_RETURNED}, exchange_function

@@ -105,6 +105,8 @@ saved_a20:                              /* 1: it was off */
         .word   0
 saved_sp:
         .word   0
+caller_limits:                          /* bits 0-3: %ds, %es, %fs, %gs had 64 KiB, else 4 GiB (asm/limits.s) */
+        .word   0
 
 /* Who called the BEV. */
 bios_esp:
@@ -147,5 +149,5 @@ resident_stack_top:
         .set    resident_stack_size, resident_stack_top - resident_stack
         .globl  resident_nbp_stack, resident_nbp_stack_top
 resident_nbp_stack:                     /* the boot program's; PXE 2.1 wants 1.5 KiB free */
-        .skip   2048
+        .skip   1792
 resident_nbp_stack_top:

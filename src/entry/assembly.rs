@@ -35,6 +35,7 @@ core::arch::global_asm!(
     include_str!("../../asm/caller.s"),
     include_str!("../../asm/pxe_entry.s"),
     include_str!("../../asm/v86.s"),
+    include_str!("../../asm/limits.s"),
     include_str!("../../asm/hooks.s"),
     include_str!("../../asm/int13.s"),
     include_str!("../../asm/exception.s"),
