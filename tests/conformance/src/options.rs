@@ -85,6 +85,8 @@ pub struct Options {
     pub skip_checks: bool,
     /// What to expect of the TFTP server.
     pub server: ServerFault,
+    /// Of the checks only group 03, which needs no network.
+    pub entry_only: bool,
 }
 
 impl Default for Options {
@@ -96,6 +98,7 @@ impl Default for Options {
             exit_ax: 0,
             skip_checks: false,
             server: ServerFault::None,
+            entry_only: false,
         }
     }
 }
@@ -104,6 +107,8 @@ impl Default for Options {
 const SKIP_CHECKS: u32 = 1;
 /// Where in `flags` [`Options::server`] is.
 const SERVER: u32 = 8;
+/// Another: [`Options::entry_only`].
+const ENTRY_ONLY: u32 = 2;
 
 impl Options {
     /// As bytes of the file.
@@ -114,7 +119,9 @@ impl Options {
         bytes[4..8].copy_from_slice(&self.fuzz_seed.to_le_bytes());
         bytes[8..10].copy_from_slice(&(self.ending as u16).to_le_bytes());
         bytes[10..12].copy_from_slice(&self.exit_ax.to_le_bytes());
-        let flags = if self.skip_checks { SKIP_CHECKS } else { 0 } | (self.server as u32) << SERVER;
+        let flags = if self.skip_checks { SKIP_CHECKS } else { 0 }
+            | if self.entry_only { ENTRY_ONLY } else { 0 }
+            | (self.server as u32) << SERVER;
         bytes[12..].copy_from_slice(&flags.to_le_bytes());
         bytes
     }
@@ -131,6 +138,7 @@ impl Options {
             exit_ax: word(10),
             skip_checks: dword(12) & SKIP_CHECKS != 0,
             server: ServerFault::from_bits(dword(12) >> SERVER),
+            entry_only: dword(12) & ENTRY_ONLY != 0,
         }
     }
 }
@@ -143,7 +151,8 @@ mod tests {
     fn options_survive_the_file() {
         for (ending, server) in Ending::ALL.into_iter().zip(ServerFault::ALL.into_iter().cycle()) {
             let (fuzz_calls, fuzz_seed) = (10_000, 0x8765_4321);
-            let options = Options { fuzz_calls, fuzz_seed, ending, exit_ax: 4, skip_checks: true, server };
+            let options =
+                Options { fuzz_calls, fuzz_seed, ending, exit_ax: 4, skip_checks: true, server, entry_only: true };
             assert_eq!(Options::from_bytes(&options.to_bytes()), options);
         }
     }

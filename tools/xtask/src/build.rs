@@ -140,6 +140,15 @@ pub struct Parties {
     pub sector: PathBuf,
 }
 
+/// The boot sector that starts a network boot program by the UNDI loader.
+///
+/// # Errors
+/// When `rust-src` can't be brought, or a compiler says no.
+pub fn undi_sector(workspace: &Workspace) -> Result<PathBuf> {
+    rust_src::ensure(workspace)?;
+    for_bios(workspace, "probe", "undi-sector", "sector")
+}
+
 /// The parties that own VMBus beside us.
 ///
 /// # Errors

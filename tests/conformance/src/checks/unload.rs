@@ -39,7 +39,7 @@ pub fn run(stack: &mut Stack, count: &mut Count, options: &Options) {
     ] {
         count.add(id, name, &nothing_seen(found));
     }
-    if !options.skip_checks {
+    if !options.skip_checks && !options.entry_only {
         count.add("11.11", "SHUTDOWN, CLEANUP, STOP_UNDI, START_UNDI, OPEN - it works again", &restart(stack));
     }
     if options.ending == Ending::Return {

@@ -7,6 +7,7 @@ mod chains;
 mod clients;
 mod conformance;
 mod disks;
+mod entries;
 mod exception;
 mod handover;
 mod host_faults;
@@ -55,6 +56,7 @@ pub struct BootTest {
 /// All boot tests, those that take longest first.
 pub fn all() -> Vec<&'static BootTest> {
     let longest_first = [
+        entries::TESTS,
         conformance::TESTS,
         owner::TESTS,
         linux::TESTS,
@@ -141,6 +143,7 @@ impl Bench {
             settings: Vec::new(),
             rom_place: 0,
             restarts: false,
+            kvm: false,
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),

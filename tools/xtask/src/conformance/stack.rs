@@ -58,6 +58,7 @@ impl Stack {
             drives: vec![Drive::Disk(disk)],
             rom_place: 0,
             restarts: false,
+            kvm: false,
             other_nic,
             settings: Vec::new(),
             hyperv: is_ours.then_some(hyperv),

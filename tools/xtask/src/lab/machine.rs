@@ -61,6 +61,8 @@ pub struct Machine {
     pub settings: Vec<String>,
     /// `None`: an ordinary PC.
     pub hyperv: Option<HyperV>,
+    /// Run by KVM, which leaves no room for a Hyper-V host.
+    pub kvm: bool,
     /// What the NIC is connected to.
     pub network: Network,
     /// Where the screen is shown; `None`: its text goes to the serial port.
@@ -143,7 +145,8 @@ impl Machine {
     pub fn command(&self, qemu: &Qemu, files: &SessionFiles) -> Result<Command> {
         let mut command = qemu.command();
         // Nothing that a person didn't ask for: no second NIC, no floppy, no CD.
-        command.args(["-nodefaults", "-accel", "tcg", "-cpu", "max", "-vga", "std"]);
+        let accelerator = if self.kvm { "kvm" } else { "tcg" };
+        command.args(["-nodefaults", "-accel", accelerator, "-cpu", "max", "-vga", "std"]);
         if !self.restarts {
             command.arg("-no-reboot");
         }
@@ -262,6 +265,7 @@ mod tests {
             settings: Vec::new(),
             rom_place: 0,
             restarts: false,
+            kvm: false,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,

@@ -4,7 +4,7 @@
 use super::{SourceFile, code_lines};
 
 /// Where it may be.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
     "src/arch/",
     "src/mem/",
     "src/entry/",
@@ -16,6 +16,7 @@ const PLACES: [&str; 12] = [
     "tests/parties/src/",
     "tests/runtime/src/",
     "tests/probe/src/main.rs",
+    "tests/probe/src/undi.rs",
     "tests/saboteur/src/main.rs",
 ];
 

@@ -30,6 +30,13 @@ pub const TAP: &str = "nic";
 #[derive(Debug)]
 pub struct Unable(String);
 
+impl Unable {
+    /// The reason, in words.
+    pub fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 impl fmt::Display for Unable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
