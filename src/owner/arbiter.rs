@@ -177,10 +177,14 @@ impl<H: Platform> Arbiter<H> {
                 none.insert(Connection::new(&self.hv, partition))
             }
         };
-        let ours = self.hv.own_low_memory();
-        Record::end_all(&self.hv, &self.hv, &ours);
+        let ours = cfg!(feature = "record").then(|| self.hv.own_low_memory());
+        if let Some(ours) = &ours {
+            Record::end_all(&self.hv, &self.hv, ours);
+        }
         connection.with_synic(|connection| connection.connect_within(patience_ms))?;
-        Record::settle_all(&self.hv, &ours);
+        if let Some(ours) = &ours {
+            Record::settle_all(&self.hv, ours);
+        }
         self.connects = self.connects.wrapping_add(1);
         self.advance(Event::Connected(company));
         Ok(())

@@ -9,7 +9,6 @@ use super::record::Record;
 use super::standing::{Company, Event};
 use crate::error::Error;
 use crate::hv::{Partition, Sharing, detect};
-use crate::log;
 use crate::vmbus::{Connection, Offer, Terms};
 use crate::wire::vmbs::{OfferEntry, offer_state};
 use crate::wire::vmbus::{Header, RelidMessage, message_type};
@@ -35,7 +34,6 @@ impl<H: Platform> Arbiter<H> {
         connection.settle();
         connection.join(terms, record.offers().filter_map(|(_, entry)| usable(&entry)));
         connection.partition().note_synic();
-        log::line(format_args!("owner: {} shares its VMBus connection", record.owner()));
         self.record = Some(record);
         self.connects = self.connects.wrapping_add(1);
         self.advance(Event::Connected(Company::Host));
@@ -83,9 +81,8 @@ pub(super) fn exchange<H: Platform, T>(
             // The connection ended meanwhile if this fails, and all channels with it.
             let _ = record.note_rescind(message.read::<RelidMessage>().id.get());
         }
-        if let Err(error) = record.put_message(message.slot()) {
-            log::line(format_args!("owner: a message for the owner of VMBus is lost: {error:?}"));
-        }
+        // There is room, unless the connection ended meanwhile.
+        let _ = record.put_message(message.slot());
     }
     record.unlock();
     result

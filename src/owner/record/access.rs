@@ -10,7 +10,6 @@ use super::find::MAX_CONNECTION_ID;
 use super::shape::Shape;
 use crate::error::Error;
 use crate::hv::Hypervisor;
-use crate::log;
 use crate::mem::{PhysMem, SegOff};
 use crate::wire::hv::{HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIMP};
 use crate::wire::vmbs::{Fixed, Live, MAX_RELID, OfferEntry, SLOT_LEN, offer_state};
@@ -24,6 +23,7 @@ const LOCK_MS: u64 = 20_000;
 const HOLDER: u32 = u32::from_le_bytes(USER_NAME);
 
 /// A record whose fixed part was checked, and the generation at which it was read.
+#[derive(Clone)]
 pub struct Record<M> {
     memory: M,
     shape: Shape,
@@ -136,9 +136,6 @@ impl<M: PhysMem> Record<M> {
             if (holder == 0 || stale)
                 && self.memory.compare_exchange(self.shape.live + live!(lock), holder, HOLDER)? == holder
             {
-                if holder != 0 {
-                    log::line(format_args!("owner: the lock of the VMBus record was stale"));
-                }
                 break;
             }
             if hv.now() >= deadline {
@@ -183,6 +180,7 @@ impl<M: PhysMem> Record<M> {
     }
 
     /// Entry number `index`, if it is one.
+    #[inline(never)]
     pub(super) fn offer(&self, index: u32) -> Option<OfferEntry> {
         let mut entry = OfferEntry::new_zeroed();
         self.memory.read(self.offer_at(index), entry.as_mut_bytes()).ok()?;
@@ -194,9 +192,14 @@ impl<M: PhysMem> Record<M> {
 
     /// Table and counters make sense as a whole.
     pub(super) fn is_sound(&self) -> bool {
-        let ids = || self.offers().map(|(index, entry)| (index, entry.relid));
-        let unique =
-            ids().all(|(index, relid)| ids().take_while(|(other, _)| *other < index).all(|(_, id)| id != relid));
+        let mut seen = [0; MAX_RELID as usize / 32 + 1];
+        let unique = self.offers().all(|(_, entry)| {
+            let relid = entry.relid.get();
+            let word: &mut u32 = &mut seen[relid as usize / 32];
+            let is_new = *word >> (relid % 32) & 1 == 0;
+            *word |= 1 << (relid % 32);
+            is_new
+        });
         unique && self.live.put.get().wrapping_sub(self.live.taken.get()) <= self.shape.slot_count
     }
 
@@ -349,16 +352,19 @@ impl<M: PhysMem> Record<M> {
         self.shape.slots + number % self.shape.slot_count * self.shape.slot_length
     }
 
+    #[inline(never)]
     fn get(&self, offset: u32) -> Result<u32, Error> {
         let mut value = U32::ZERO;
         self.memory.read(self.shape.live + offset, value.as_mut_bytes()).map_err(|_| Error::VmbusOwned)?;
         Ok(value.get())
     }
 
+    #[inline(never)]
     fn set(&self, offset: u32, value: u32) -> Result<(), Error> {
         self.write(self.shape.live + offset, &value.to_le_bytes())
     }
 
+    #[inline(never)]
     fn write(&self, at: u32, bytes: &[u8]) -> Result<(), Error> {
         self.memory.write(at, bytes).map_err(|_| Error::VmbusOwned)
     }

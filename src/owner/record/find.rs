@@ -7,7 +7,6 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::access::Record;
 use super::shape::{self, BASE_MEMORY_END, MAX_PART, SYSTEM_BIOS};
 use crate::hv::Hypervisor;
-use crate::log;
 use crate::mem::PhysMem;
 use crate::wire::hv::{HV_X64_MSR_GUEST_OS_ID, HypercallMsr};
 use crate::wire::vmbs::{ALIGNMENT, ANCHOR_SIGNATURE, Fixed, Live};
@@ -33,58 +32,58 @@ impl<M: PhysMem> Record<M> {
     ///
     /// Reads three MSRs for each record that is sound in itself.
     pub fn find<H: Hypervisor>(hv: &H, memory: &M, vp: u32, ours: &Range<u32>) -> Option<Self> {
-        Self::first(memory, ours, |record| {
-            let lives = is_live(hv, &record, vp);
-            if !lives {
-                log::line(format_args!("owner: the VMBus record of {} is not of a live connection", record.owner()));
+        let mut found = None;
+        Self::look_at_all(memory, ours, &mut |record| {
+            if found.is_none() && is_live(hv, record, vp) {
+                found = Some(record.clone());
             }
-            lives.then_some(record)
-        })
+        });
+        found
     }
 
     /// Says in all records that VMBus is about to be taken: before INITIATE_CONTACT. What they say of a connection after
     /// that is about a later one.
     pub fn end_all<H: Hypervisor>(hv: &H, memory: &M, ours: &Range<u32>) {
-        Self::first::<()>(memory, ours, |record| {
-            let locked = record.lock_any(hv).is_ok();
-            // Also without the lock: an owner who keeps it must not be left to believe in its connection.
+        Self::look_at_all(memory, ours, &mut |record| {
+            // Even without the lock: an owner who keeps it must not be left to believe in its connection.
+            let _ = record.lock_any(hv);
             let _ = record.end_generation();
-            if locked {
-                record.unlock();
-            }
-            None
+            record.unlock();
         });
     }
 
     /// Says in all records that the host has let go of what was shared before: after VERSION_RESPONSE.
     pub fn settle_all(memory: &M, ours: &Range<u32>) {
-        Self::first::<()>(memory, ours, |record| {
+        Self::look_at_all(memory, ours, &mut |record| {
             let _ = record.settle();
-            None
         });
     }
 
-    /// Looks at all records that are sound in themselves, until the answer is found.
-    fn first<T>(memory: &M, ours: &Range<u32>, mut look: impl FnMut(Self) -> Option<T>) -> Option<T> {
+    /// Looks at all records that are sound in themselves.
+    fn look_at_all(memory: &M, ours: &Range<u32>, look: &mut dyn FnMut(&Self)) {
         let mut kib = [0; 2];
-        memory.read(BDA_BASE_MEMORY, &mut kib).ok()?;
+        if memory.read(BDA_BASE_MEMORY, &mut kib).is_err() {
+            return;
+        }
         let reserved = (u32::from(u16::from_le_bytes(kib)) * 1024).clamp(LOWEST, BASE_MEMORY_END);
-        let base = (reserved - UNRESERVED).max(LOWEST)..BASE_MEMORY_END;
-        [base, SYSTEM_BIOS].into_iter().find_map(|area| {
-            anchors(memory, area.clone()).find_map(|at| look(load(memory, at, area.end, reserved, ours)?))
-        })
+        for area in [(reserved - UNRESERVED).max(LOWEST)..BASE_MEMORY_END, SYSTEM_BIOS] {
+            let mut at = area.start;
+            let mut bytes = [0; PIECE];
+            while at < area.end {
+                let offset = at as usize % PIECE;
+                // Memory that can't be read holds no record.
+                if offset == 0 && memory.read(at, &mut bytes).is_err() {
+                    bytes.fill(0);
+                }
+                if bytes[offset..].starts_with(&ANCHOR_SIGNATURE)
+                    && let Some(record) = load(memory, at, area.end, reserved, ours)
+                {
+                    look(&record);
+                }
+                at += ALIGNMENT;
+            }
+        }
     }
-}
-
-/// Where signatures are.
-fn anchors<M: PhysMem>(memory: &M, area: Range<u32>) -> impl Iterator<Item = u32> {
-    area.step_by(PIECE).flat_map(move |piece| {
-        let mut bytes = [0; PIECE];
-        // Memory that can't be read holds no record.
-        let _ = memory.read(piece, &mut bytes);
-        let has_signature = move |offset: &usize| bytes[*offset..].starts_with(&ANCHOR_SIGNATURE);
-        (0..PIECE).step_by(ALIGNMENT as usize).filter(has_signature).map(move |offset| piece + offset as u32)
-    })
 }
 
 /// Reads the record whose anchor is at `at`, if both are sound.

@@ -93,24 +93,18 @@ pub(super) fn shape(bytes: &[u8], anchor: &Anchor) -> Option<(Fixed, Shape)> {
         slot_count: fixed.slot_count.into(),
     };
     let live_length = u32::from(fixed.live_length.get());
-    // Offset, length, the least length of one, and the alignment.
-    let parts = [
-        (0, u32::from(fixed.length), 1, size_of::<Fixed>(), 1),
-        (shape.live, live_length, 1, size_of::<Live>(), 8),
-        (shape.offers, shape.offer_length, shape.offer_count, size_of::<OfferEntry>(), 4),
-        (shape.slots, shape.slot_length, shape.slot_count, SLOT_LEN, 8),
-    ];
-    for (index, &(offset, one, count, least, alignment)) in parts.iter().enumerate() {
-        // At most 0xffff + 0xffff * 0xff: no overflow.
-        let end = offset + one * count;
-        let alone =
-            parts[index + 1..].iter().all(|&(other, one, count, ..)| end <= other || other + one * count <= offset);
-        if (one as usize) < least || !offset.is_multiple_of(alignment) || end > anchor.record_length.get() || !alone {
-            return None;
-        }
-    }
+    let sound = live_length as usize >= size_of::<Live>()
+        && shape.offer_length as usize >= size_of::<OfferEntry>()
+        && shape.slot_length as usize >= SLOT_LEN
+        && (shape.live | shape.slots).is_multiple_of(8)
+        && shape.offers.is_multiple_of(4)
+        // In this order, and none overlaps. At most 0xffff + 0xffff * 0xff: no overflow.
+        && length as u32 <= shape.live
+        && shape.live + live_length <= shape.offers
+        && shape.offers + shape.offer_length * shape.offer_count <= shape.slots
+        && shape.slots + shape.slot_length * shape.slot_count <= anchor.record_length.get();
     let at = |offset| shape.record + offset;
-    Some((fixed, Shape { live: at(shape.live), offers: at(shape.offers), slots: at(shape.slots), ..shape }))
+    sound.then(|| (fixed, Shape { live: at(shape.live), offers: at(shape.offers), slots: at(shape.slots), ..shape }))
 }
 
 /// Minor revisions only add.
