@@ -17,6 +17,11 @@ const TARGET: &str = "x86_64-bios";
 /// Cargo's profile for it.
 const PROFILE: &str = "rom";
 
+/// What makes LLVM's code pack better, though not always smaller: registers given out in plain order, compare chains
+/// rather than tables of jumps, and blocks in the order of the source. 1.4 KB of 52 in the packed core.
+const SMALL_CODE: &str = "-Cllvm-args=-regalloc=basic -Cllvm-args=-min-jump-table-entries=12 \
+                          -Cllvm-args=-disable-block-placement";
+
 /// A build of the core, by what it can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
@@ -210,7 +215,7 @@ fn for_bios(workspace: &Workspace, package: &str, bin: &str, features: &str) -> 
     command.arg("-Zjson-target-spec");
     // These options are unstable in name only: the compiler is pinned.
     command.env("RUSTC_BOOTSTRAP", "1");
-    command.env("RUSTFLAGS", "-Cpanic=immediate-abort -Zunstable-options");
+    command.env("RUSTFLAGS", ["-Cpanic=immediate-abort -Zunstable-options", SMALL_CODE].join(" "));
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     run_visibly(&mut command)?;
     Ok(target_dir.join(TARGET).join(PROFILE).join(bin))
