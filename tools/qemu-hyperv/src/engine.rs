@@ -164,10 +164,13 @@ impl Engine {
             }
             let Some(trap) = Trap::decode(&bytes[..len]) else { continue };
             let ends_block = index + 1 == block.len();
-            block.hook(
-                index,
-                if trap == Trap::Hypercall { Hook::Hypercall { address } } else { Hook::Trap { trap, ends_block } },
-            );
+            let hook = match (trap, block.physical_address(index)) {
+                (Trap::Hypercall, Some(gpa)) => Hook::Hypercall { gpa },
+                // It was fetched from there just now.
+                (Trap::Hypercall, None) => continue,
+                _ => Hook::Trap { trap, ends_block },
+            };
+            block.hook(index, hook);
             if trap.answers_late() && !ends_block {
                 block.hook(index + 1, Hook::AfterTrap);
             }
@@ -198,15 +201,14 @@ impl Engine {
         self.send_interrupts(&mut memory, false);
     }
 
-    /// The no-op of a hypercall page is about to be executed, at the virtual address `at`.
-    pub fn hypercall(&self, mut vcpu: Vcpu<'_>, at: u64) {
+    /// The no-op of a hypercall page is about to be executed, at the guest-physical address `gpa`.
+    pub fn hypercall(&self, mut vcpu: Vcpu<'_>, gpa: u64) {
         let index = vcpu.index();
-        let page = vcpu.physical_address(at).map(|gpa| gpa & !0xfff);
         let (mut cpu, mut memory) = vcpu.split(self.registers());
         let mut machine = self.machine();
         machine.tell_time(self.pace);
         machine.log_trap(Trap::Hypercall, index, &mut cpu);
-        let in_page = page.is_some() && page == machine.host.hypercall_page();
+        let in_page = machine.host.hypercall_page() == Some(gpa & !0xfff);
         if let Err(why) = traps::serve_hypercall(index, in_page, &mut cpu, &mut memory, &mut machine.host) {
             let now = machine.now_100ns;
             machine.report.fault(now, why);

@@ -20,8 +20,8 @@ pub enum Hook {
     },
     /// The no-op of a hypercall page.
     Hypercall {
-        /// Its virtual address.
-        address: u64,
+        /// Its guest-physical address: QEMU shares a block among all virtual addresses at which a page is mapped.
+        gpa: u64,
     },
     /// The instruction follows a trap whose answer is given late.
     AfterTrap,
@@ -54,6 +54,15 @@ impl<'a> Block<'a> {
         let insn = self.insn(index);
         // SAFETY: the instruction belongs to the live block.
         unsafe { ffi::qemu_plugin_insn_vaddr(insn) }
+    }
+
+    /// Guest-physical address of an instruction.
+    pub fn physical_address(&mut self, index: usize) -> Option<u64> {
+        let address = self.address(index);
+        let mut gpa = 0;
+        // SAFETY: inside a translation callback the vCPU that wants to run the block is the current one, by whose page tables
+        // this goes; it writes one u64.
+        unsafe { ffi::qemu_plugin_translate_vaddr(address, &raw mut gpa) }.then_some(gpa)
     }
 
     /// Copies the bytes of an instruction and gives their number.

@@ -83,7 +83,7 @@ pub fn for_hook(hook: Hook) -> (ffi::VcpuCallback, *mut c_void) {
             (on_trap, std::ptr::without_provenance_mut(code))
         }
         // QEMU runs on 64-bit machines only: the address fits.
-        Hook::Hypercall { address } => (on_hypercall, std::ptr::without_provenance_mut(address as usize)),
+        Hook::Hypercall { gpa } => (on_hypercall, std::ptr::without_provenance_mut(gpa as usize)),
         Hook::AfterTrap => (on_after_trap, std::ptr::null_mut()),
         Hook::Mark { address } => (on_mark, std::ptr::without_provenance_mut(address as usize)),
     }

@@ -68,13 +68,6 @@ impl Vcpu<'_> {
         self.index
     }
 
-    /// Where the vCPU's page tables put a virtual address now.
-    pub fn physical_address(&self, virtual_address: u64) -> Option<u64> {
-        let mut gpa = 0;
-        // SAFETY: a `Vcpu` exists only inside a callback of that vCPU, where the call is allowed; it writes one u64.
-        unsafe { ffi::qemu_plugin_translate_vaddr(virtual_address, &raw mut gpa) }.then_some(gpa)
-    }
-
     /// The vCPU's registers, and guest-physical memory as it sees it.
     pub fn split<'v>(&'v mut self, file: &'v RegisterFile) -> (Registers<'v>, Physical<'v>) {
         let registers = Registers { file, buf: ByteArray::new(), in_callback: PhantomData };
