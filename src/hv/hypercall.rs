@@ -26,15 +26,16 @@ pub(super) fn fill_trap<M: SharedMem>(pages: &M) {
     pages.write(HYPERCALL_PAGE, &TRAP);
 }
 
-/// Where at most the instruction stands in a hypercall page, in bytes (policy; KVM puts up to 4 before it).
+/// Where at most the code of a hypercall page ends, in bytes (policy; KVM puts up to 4 before the instruction).
 const CODE_LEN: usize = 16;
 
 /// Whether a page that was found enabled holds a call of the hypervisor: on some hosts it is plain RAM, which whoever
-/// enabled it may use for something else by now. `vmcall` or `vmmcall`; the machine runs one of them only.
+/// enabled it may use for something else by now. What the code is belongs to the host; everywhere it is an instruction of 3 or
+/// 4 bytes that begins with 0F (`vmcall`, `vmmcall`), and a near return.
 pub(super) fn is_code<M: SharedMem>(page: &M) -> bool {
     let mut code = [0; CODE_LEN];
     page.read(0, &mut code);
-    code.windows(3).any(|bytes| matches!(bytes, [0x0f, 0x01, 0xc1 | 0xd9]))
+    code.windows(5).any(|bytes| matches!(bytes, [0x0f, _, _, 0xc3, _] | [0x0f, _, _, _, 0xc3]))
 }
 
 impl<H: Hypervisor> Partition<H> {
