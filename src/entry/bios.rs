@@ -7,7 +7,6 @@ use super::resident::{self, BiosRegisters, Resident, TEXT_SIZE, VECTOR_PRINT};
 use crate::arch::cpu;
 
 /// INT 13h, disks.
-#[cfg(feature = "disk")]
 pub const DISK: u8 = 0x13;
 /// INT 15h, system services.
 pub const SYSTEM: u8 = 0x15;

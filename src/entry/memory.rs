@@ -9,16 +9,11 @@ use heapless::Vec;
 use super::resident::{self, BiosRegisters, Resident};
 use super::{Rom, bios};
 use crate::error::Error;
-#[cfg(not(feature = "disk"))]
-use crate::int13::{FIRST_FIXED_DISK, MAX_DRIVES};
 use crate::mem::single::Single;
 use crate::mem::{Gpa, PAGE_SIZE, PhysMem};
 
 /// BDA, free base memory in KiB.
 const BDA_BASE_MEMORY: u32 = 0x413;
-/// BDA, number of fixed disks.
-#[cfg(not(feature = "disk"))]
-const BDA_DISK_COUNT: u32 = 0x475;
 /// End of the first megabyte: below it, upper memory blocks may be RAM that no memory map mentions.
 const FIRST_MEGABYTE: u64 = 0x10_0000;
 /// End of what is mapped one to one.
@@ -158,13 +153,6 @@ pub fn write_low(linear: u32, value: u32) {
 /// Free base memory in KiB.
 pub fn base_memory_kib() -> u16 {
     read_low(BDA_BASE_MEMORY) as u16
-}
-
-/// Numbers of the BIOS's fixed disks; 0 where there is none.
-#[cfg(not(feature = "disk"))]
-pub fn bios_drives() -> [u8; MAX_DRIVES] {
-    let count = (read_low(BDA_DISK_COUNT) as u8).into();
-    core::array::from_fn(|index| if index < count { FIRST_FIXED_DISK + index as u8 } else { 0 })
 }
 
 /// Where free base memory ends.

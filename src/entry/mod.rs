@@ -7,7 +7,6 @@
 
 mod assembly;
 mod bios;
-#[cfg(feature = "disk")]
 mod bios_disks;
 #[cfg(feature = "disk")]
 mod disks;

@@ -4,12 +4,16 @@ use core::fmt::Write;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(not(feature = "disk"))]
+use super::hooks;
 use super::resident::{self, Resident};
 use super::{Rom, restart, settings};
-#[cfg(not(feature = "disk"))]
-use super::{hooks, memory};
 use crate::hv::Owner;
+#[cfg(not(feature = "disk"))]
+use crate::int13::{MAX_DRIVES, suspects};
 use crate::machine::Machine;
+#[cfg(not(feature = "disk"))]
+use crate::mem::single::Single;
 use crate::owner::{Arbiter, Platform, Policy};
 use crate::settings::Setting;
 
@@ -17,6 +21,9 @@ use crate::settings::Setting;
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The same, and [`settle`] has not looked after the drives yet.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
+/// Drives that the BIOS may have reached through VMBus.
+#[cfg(not(feature = "disk"))]
+static SUSPECTS: Single<[u8; MAX_DRIVES]> = Single::new([0; MAX_DRIVES]);
 /// A drive of the BIOS can't be reached any more: nobody may go on there as if nothing had been.
 static LOST: AtomicBool = AtomicBool::new(false);
 
@@ -28,6 +35,10 @@ impl Platform for Rom {
         UNSETTLED.store(true, Ordering::Relaxed);
         #[cfg(feature = "disk")]
         super::disks::ask_bios();
+        #[cfg(not(feature = "disk"))]
+        {
+            *SUSPECTS.borrow() = suspects(self);
+        }
     }
 
     fn own_low_memory(&self) -> Range<u32> {
@@ -57,8 +68,10 @@ pub fn settle(arbiter: &mut Arbiter<Rom>) {
     let lost = {
         // Nothing here could serve them.
         let _ = arbiter;
-        let lost = memory::bios_drives();
-        hooks::install_drives(lost);
+        let lost = *SUSPECTS.borrow();
+        if lost.iter().any(|number| *number != 0) {
+            hooks::install_drives(lost);
+        }
         lost
     };
     for number in lost.into_iter().filter(|number| *number != 0) {

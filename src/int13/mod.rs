@@ -21,4 +21,4 @@ pub use geometry::Geometry;
 pub use registers::Registers;
 pub use service::{Answer, DiskService, FIRST_FIXED_DISK};
 pub use status::Status;
-pub use survey::{BOUNCE_LEN, BiosDisks, Surveyed, survey};
+pub use survey::{BOUNCE_LEN, BiosDisks, Surveyed, survey, suspects};

@@ -83,6 +83,19 @@ pub fn survey(bios: &impl BiosDisks, drives: &mut Vec<Surveyed, MAX_DRIVES>) {
     }
 }
 
+/// The numbers of those drives alone, without a look at the disks; 0 for none.
+pub fn suspects(bios: &impl BiosDisks) -> [u8; MAX_DRIVES] {
+    let mut count = [0];
+    // Memory that can't be read names no drives.
+    let _ = bios.read(BDA_DISK_COUNT, &mut count);
+    let deadline = bios.now().plus_millis(SURVEY_MS);
+    core::array::from_fn(|index| {
+        let number = FIRST_FIXED_DISK + index as u8;
+        let is_suspect = || !(Asked { bios, number, deadline }).parameters().is_some_and(|found| is_elsewhere(&found));
+        if index < usize::from(count[0]) && is_suspect() { number } else { 0 }
+    })
+}
+
 /// One drive under question.
 struct Asked<'b, B: BiosDisks> {
     bios: &'b B,

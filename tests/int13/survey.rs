@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hvpxe::error::Error;
-use hvpxe::int13::{Answer, BiosDisks, Drives, Geometry, MAX_DRIVES, Registers, Surveyed, survey};
+use hvpxe::int13::{Answer, BiosDisks, Drives, Geometry, MAX_DRIVES, Registers, Surveyed, survey, suspects};
 use hvpxe::machine::{Key, Machine as Seam, ResidentLayout};
 use hvpxe::mem::{PhysMem, SegOff};
 use hvpxe::time::Ticks100ns;
@@ -150,6 +150,10 @@ fn drives_are_known_again_by_size_and_content() {
 
 #[test]
 fn a_device_path_tells_which_drives_are_elsewhere() {
+    let suspect = |manners| suspects(&bios(manners));
+    assert_eq!(suspect(Manners::default())[..3], [0x80, 0x81, 0x82]);
+    assert_eq!(suspect(Manners { is_old: true, ..Manners::default() })[..4], [0x80, 0x81, 0x82, 0]);
+    assert_eq!(suspect(Manners { path: Some((74, b"ATA     ")), ..Manners::default() })[..3], [0x80, 0, 0x82]);
     for len in [66, 74] {
         for interface in [b"ATA     ", b"ATAPI   ", b"USB     "] {
             assert_eq!(found(Manners { path: Some((len, interface)), ..Manners::default() }), [(0x82, Some(1))]);
