@@ -3,11 +3,13 @@
 //! [`Stack`](stack::Stack) holds all state between calls; [`Net`] lends it a card and a machine for the length of one
 //! call. Nothing here prints and nothing knows far pointers or PXE codes: callers get [`NetError`] and progress events.
 
+mod checksum;
 pub mod dhcp;
 pub mod dns;
 pub mod error;
 pub mod file;
 pub mod http;
+mod ingress;
 pub mod phy;
 pub mod reassembly;
 pub mod sockets;

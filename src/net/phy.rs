@@ -1,55 +1,33 @@
-//! The card as smoltcp sees it: one frame in, one frame out, copied through two buffers of our own.
+//! The card as smoltcp sees it: one frame in, one frame out.
 
-use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use crate::error::Error;
 use crate::nic::{MAX_FRAME_LEN, Nic};
 
-use super::reassembly::Reassembly;
-
-/// Room for one frame each way, and for one packet that comes in fragments.
-pub struct FrameBuffers {
-    /// Fragments go there instead of to smoltcp.
-    pub fragments: Reassembly,
-    receive: [u8; MAX_FRAME_LEN],
-    transmit: [u8; MAX_FRAME_LEN],
-}
-
-impl FrameBuffers {
-    /// Empty buffers.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { fragments: Reassembly::new(), receive: [0; MAX_FRAME_LEN], transmit: [0; MAX_FRAME_LEN] }
-    }
-}
-
-impl Default for FrameBuffers {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A card lent to smoltcp for one poll. The card's first error is kept, since smoltcp's tokens can't return one.
+/// One frame and the card, lent to smoltcp for one poll. The card's first error is kept, since smoltcp's tokens can't return
+/// one.
 pub struct Phy<'a, N> {
     nic: &'a mut N,
-    buffers: &'a mut FrameBuffers,
+    /// What was received, until smoltcp has it.
+    frame: Option<&'a [u8]>,
+    transmit: &'a mut [u8; MAX_FRAME_LEN],
     failure: Option<Error>,
-    handled: bool,
 }
 
 impl<'a, N: Nic> Phy<'a, N> {
-    /// Lends the card.
-    pub fn new(nic: &'a mut N, buffers: &'a mut FrameBuffers) -> Self {
-        Self { nic, buffers, failure: None, handled: false }
+    /// Lends the card, a frame that it delivered if there is one, and memory for one to send.
+    pub fn new(nic: &'a mut N, frame: Option<&'a [u8]>, transmit: &'a mut [u8; MAX_FRAME_LEN]) -> Self {
+        Self { nic, frame, transmit, failure: None }
     }
 
-    /// Whether a frame came in; or the error that the card reported.
+    /// What became of the frames that smoltcp sent.
     ///
     /// # Errors
     /// The first error of the card, except a full transmit ring: that is a lost frame, and retries repair it.
-    pub fn received(&self) -> Result<bool, Error> {
-        self.failure.map_or(Ok(self.handled), Err)
+    pub fn sent(&self) -> Result<(), Error> {
+        self.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -94,33 +72,22 @@ impl<N: Nic> Device for Phy<'_, N> {
         Self: 'b;
 
     fn receive(&mut self, _: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let length = match self.nic.receive(&mut self.buffers.receive) {
-            Ok(length) => length?,
-            Err(error) => {
-                self.failure = Some(error);
-                return None;
-            }
-        };
-        self.handled = true;
-        let FrameBuffers { fragments, receive, transmit } = &mut *self.buffers;
-        let frame = receive.get(..length)?;
-        if fragments.take(frame) {
-            return None;
-        }
-        let token = Transmit { nic: self.nic, buffer: transmit, failure: &mut self.failure };
+        let frame = self.frame.take()?;
+        let token = Transmit { nic: self.nic, buffer: self.transmit, failure: &mut self.failure };
         Some((Received(frame), token))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Self::TxToken<'_>> {
-        Some(Transmit { nic: self.nic, buffer: &mut self.buffers.transmit, failure: &mut self.failure })
+        Some(Transmit { nic: self.nic, buffer: self.transmit, failure: &mut self.failure })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = MAX_FRAME_LEN;
-        // Both directions in software: the card offers no offload through `Nic`.
-        capabilities.checksum = ChecksumCapabilities::default();
+        // What comes in was looked at before it came here (`ingress`).
+        capabilities.checksum.ipv4 = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::Tx;
         capabilities
     }
 }

@@ -13,15 +13,16 @@ use smoltcp::socket::raw;
 use smoltcp::storage::PacketMetadata;
 use smoltcp::time::Instant;
 use smoltcp::wire::{
-    EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpProtocol, IpVersion, Ipv4Cidr, Ipv4Packet, Ipv4Repr,
-    UdpPacket, UdpRepr,
+    EthernetAddress, HardwareAddress, IpCidr, IpProtocol, IpVersion, Ipv4Cidr, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
 };
 
 use crate::error::Error;
 use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic};
 use crate::time::Ticks100ns;
 
-use super::phy::{FrameBuffers, Phy};
+use super::ingress::{self, Arrived, Frame};
+use super::phy::Phy;
+use super::reassembly::Reassembly;
 use super::sockets::{BUFFERS_LEN, SocketPlaces, Sockets};
 use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_PAYLOAD, Queue, Route, Slot};
 use super::{NetError, classful_mask};
@@ -51,7 +52,8 @@ pub struct Stack {
     name_servers: Vec<Ipv4Addr, MAX_NAME_SERVERS>,
     pub(super) interface: Option<Interface>,
     queue: Queue,
-    pub(super) frames: FrameBuffers,
+    fragments: Reassembly,
+    pub(super) transmit: [u8; MAX_FRAME_LEN],
     packet: PacketBytes,
     outgoing: PacketBytes,
 }
@@ -67,7 +69,8 @@ impl Stack {
             name_servers: Vec::new(),
             sockets: None,
             queue: Queue::new(),
-            frames: FrameBuffers::new(),
+            fragments: Reassembly::new(),
+            transmit: [0; MAX_FRAME_LEN],
             packet: [0; MAX_FRAME_LEN],
             outgoing: [0; MAX_FRAME_LEN],
             outgoing_len: 0,
@@ -93,7 +96,7 @@ impl Stack {
         }
         let mut config = Config::new(HardwareAddress::Ethernet(mac));
         config.random_seed = u64::from(seed);
-        let interface = Interface::new(config, &mut Phy::new(nic, &mut self.frames), instant(now));
+        let interface = Interface::new(config, &mut Phy::new(nic, None, &mut self.transmit), instant(now));
         self.interface = Some(interface);
         self.subnet = None;
         self.gateway = None;
@@ -268,18 +271,31 @@ impl Stack {
 
     /// Handles one waiting frame; false when none waits.
     pub(super) fn poll_one<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
-        let Self { interface, frames, queue, subnet, sockets, .. } = self;
+        let Self { interface, fragments, transmit, queue, subnet, sockets, .. } = self;
         let (Some(interface), Some(sockets)) = (interface, sockets) else { return Err(NetError::NotConfigured) };
-        let mut phy = Phy::new(nic, frames);
-        interface.poll_ingress_single(instant(now), &mut phy, &mut sockets.set);
-        let received = phy.received()?;
-        if let Ok(bytes) = sockets.set.get_mut::<raw::Socket<'_>>(sockets.datagrams).recv() {
-            enqueue(queue, subnet.as_ref(), bytes);
+        let HardwareAddress::Ethernet(mac) = interface.hardware_addr();
+        let (slot, buffer) = queue.spare();
+        let Some(length) = nic.receive(buffer)? else { return Ok(false) };
+        let frame = queue.frame(slot, length);
+        match ingress::sort(frame, mac, subnet.as_ref()) {
+            Frame::Datagram(arrived) => queue.commit(slot, arrived),
+            Frame::Fragment => {
+                fragments.take(frame);
+                if let Some(packet) = fragments.complete()
+                    && let Ok(ip) = Ipv4Packet::new_checked(packet)
+                    && let Some(Arrived { source, destination, payload }) = ingress::datagram(&ip, subnet.as_ref())
+                {
+                    queue.push(source, destination, &packet[payload]);
+                }
+            }
+            Frame::Other => {
+                let mut phy = Phy::new(nic, Some(frame), transmit);
+                interface.poll_ingress_single(instant(now), &mut phy, &mut sockets.set);
+                phy.sent()?;
+            }
+            Frame::Nothing => {}
         }
-        if let Some(bytes) = frames.fragments.complete() {
-            enqueue(queue, subnet.as_ref(), bytes);
-        }
-        Ok(received)
+        Ok(true)
     }
 
     /// Builds the packet that [`transmit_prepared`](Self::transmit_prepared) sends.
@@ -331,7 +347,7 @@ impl Stack {
     /// Tries to send the prepared packet; false while the next hop's address is unknown (an ARP request went out, at
     /// most one a second) or the transmit ring is full.
     pub(super) fn transmit_prepared<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
-        let Self { interface, frames, packet, outgoing, outgoing_len, outgoing_gateway, gateway, .. } = self;
+        let Self { interface, transmit, packet, outgoing, outgoing_len, outgoing_gateway, gateway, .. } = self;
         let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
         let mut metadata = [PacketMetadata::EMPTY];
         let mut socket = raw::Socket::new(
@@ -345,11 +361,11 @@ impl Stack {
         let mut storage = [SocketStorage::EMPTY];
         let mut sockets = SocketSet::new(&mut storage[..]);
         let handle = sockets.add(socket);
-        let mut phy = Phy::new(nic, frames);
+        let mut phy = Phy::new(nic, None, transmit);
         set_gateway(interface, *outgoing_gateway);
         interface.poll_egress(instant(now), &mut phy, &mut sockets);
         set_gateway(interface, *gateway);
-        phy.received()?;
+        phy.sent()?;
         Ok(sockets.get::<raw::Socket<'_>>(handle).send_queue() == 0)
     }
 }
@@ -369,19 +385,6 @@ fn set_gateway(interface: &mut Interface, gateway: Option<Ipv4Addr>) {
             let _ = routes.push(IpRoute::new_ipv4_gateway(gateway));
         }
     });
-}
-
-/// Queues a UDP packet that is meant for us. smoltcp shows raw sockets every packet that reaches the card.
-fn enqueue(queue: &mut Queue, own: Option<&Ipv4Cidr>, bytes: &[u8]) {
-    let Ok(ip) = Ipv4Packet::new_checked(bytes) else { return };
-    let (source, destination) = (ip.src_addr(), ip.dst_addr());
-    // Before the lease a server may already send to the address that it offers, which we don't know yet.
-    let for_us = own.is_none_or(|own| destination == own.address() || own.broadcast() == Some(destination))
-        || !is_host(destination);
-    let Ok(udp) = UdpPacket::new_checked(ip.payload()) else { return };
-    if for_us && udp.verify_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination)) {
-        queue.push((source, udp.src_port()), (destination, udp.dst_port()), udp.payload());
-    }
 }
 
 /// True for an address that one host can have.

@@ -139,12 +139,12 @@ impl Stack {
 
     /// Sends what the streams have to send by now.
     fn transmit_streams<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<(), NetError> {
-        let Self { interface: Some(interface), sockets: Some(sockets), frames, .. } = self else {
+        let Self { interface: Some(interface), sockets: Some(sockets), transmit, .. } = self else {
             return Err(NetError::NotConfigured);
         };
-        let mut phy = Phy::new(nic, frames);
+        let mut phy = Phy::new(nic, None, transmit);
         interface.poll_egress(instant(now), &mut phy, &mut sockets.set);
-        phy.received()?;
+        phy.sent()?;
         Ok(())
     }
 }

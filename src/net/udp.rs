@@ -1,8 +1,11 @@
 //! UDP datagrams: how they are addressed, and a bounded queue of those that came in for any port.
 
 use core::net::Ipv4Addr;
+use core::ops::Range;
 
 use crate::nic::MAX_FRAME_LEN;
+
+use super::ingress::Arrived;
 
 /// Length of an IPv4 header without options plus a UDP header, in bytes (RFC 791, RFC 768).
 pub const HEADERS_LEN: usize = 20 + 8;
@@ -19,8 +22,11 @@ pub const QUEUE_LEN: usize = 32;
 /// The same for datagrams that came in fragments (policy: a TFTP block, and the same again or the next one).
 pub const FRAGMENTED_QUEUE_LEN: usize = 2;
 
+/// Slots for one frame each: one is always free, for the next frame.
+const FRAME_SLOTS: usize = QUEUE_LEN + 1;
+
 /// All slots of the queue: first those for one frame each.
-const SLOTS: usize = QUEUE_LEN + FRAGMENTED_QUEUE_LEN;
+const SLOTS: usize = FRAME_SLOTS + FRAGMENTED_QUEUE_LEN;
 
 /// Where a datagram goes, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +71,19 @@ impl Filter {
     }
 }
 
-/// Where a datagram came from, where it went, and how long it is.
+/// Where a datagram came from, where it went, and where its payload is.
 #[derive(Clone, Copy)]
 struct Header {
     source: (Ipv4Addr, u16),
     destination: (Ipv4Addr, u16),
-    length: usize,
+    /// Where the payload lies in the slot.
+    start: usize,
+    end: usize,
 }
 
 impl Header {
-    const EMPTY: Self = Self { source: (Ipv4Addr::UNSPECIFIED, 0), destination: (Ipv4Addr::UNSPECIFIED, 0), length: 0 };
+    const EMPTY: Self =
+        Self { source: (Ipv4Addr::UNSPECIFIED, 0), destination: (Ipv4Addr::UNSPECIFIED, 0), start: 0, end: 0 };
 }
 
 /// One received datagram, still in the queue's memory.
@@ -98,7 +107,7 @@ impl<'q> Datagram<'q> {
     }
 }
 
-/// A datagram taken from its queue: index and arrival. Good until the queue takes the next one in.
+/// A datagram taken from its queue: index and arrival. Good until the next frame is taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(usize, u64);
 
@@ -109,9 +118,11 @@ pub struct Slot(usize, u64);
 pub struct Queue {
     arrival: [u64; SLOTS],
     headers: [Header; SLOTS],
-    whole: [[u8; MAX_PAYLOAD]; QUEUE_LEN],
-    fragmented: [[u8; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
+    /// How many datagrams wait.
+    waiting: usize,
     arrivals: u64,
+    frames: [[u8; MAX_FRAME_LEN]; FRAME_SLOTS],
+    fragmented: [[u8; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
 }
 
 impl Queue {
@@ -121,37 +132,63 @@ impl Queue {
         Self {
             arrival: [0; SLOTS],
             headers: [Header::EMPTY; SLOTS],
-            whole: [[0; MAX_PAYLOAD]; QUEUE_LEN],
-            fragmented: [[0; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
+            waiting: 0,
             arrivals: 0,
+            frames: [[0; MAX_FRAME_LEN]; FRAME_SLOTS],
+            fragmented: [[0; MAX_FRAGMENTED]; FRAGMENTED_QUEUE_LEN],
         }
     }
 
-    /// Adds a datagram; the oldest of its kind makes room. One of more than [`MAX_FRAGMENTED`] bytes is lost.
-    pub fn push(&mut self, source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), payload: &[u8]) {
-        let slots = if payload.len() <= MAX_PAYLOAD { 0..QUEUE_LEN } else { QUEUE_LEN..SLOTS };
-        let Some(oldest) = slots.min_by_key(|&slot| self.arrival[slot]) else { return };
-        let Some(bytes) = self.bytes_mut(oldest).get_mut(..payload.len()) else { return };
+    /// The free slot for the next frame, and its memory: what the card delivers there needs no copy to be queued.
+    pub(super) fn spare(&mut self) -> (usize, &mut [u8; MAX_FRAME_LEN]) {
+        let slot = self.arrival[..FRAME_SLOTS].iter().position(|&arrival| arrival == 0).unwrap_or(0);
+        (slot, &mut self.frames[slot])
+    }
+
+    /// The frame in a slot that [`spare`](Self::spare) gave.
+    pub(super) fn frame(&self, slot: usize, length: usize) -> &[u8] {
+        &self.frames[slot][..length]
+    }
+
+    /// Queues the datagram in a slot that [`spare`](Self::spare) gave. When no slot is free then, the oldest datagram is lost.
+    pub(super) fn commit(&mut self, slot: usize, arrived: Arrived) {
+        self.mark(slot, arrived.source, arrived.destination, arrived.payload);
+        let frames = &self.arrival[..FRAME_SLOTS];
+        if self.waiting >= FRAME_SLOTS && frames.iter().all(|&arrival| arrival != 0) {
+            let oldest = (0..FRAME_SLOTS).min_by_key(|&slot| frames[slot]).unwrap_or(0);
+            self.free(oldest);
+        }
+    }
+
+    /// Queues a datagram that came in fragments; the oldest of its kind makes room. One of more than [`MAX_FRAGMENTED`]
+    /// bytes is lost.
+    pub(super) fn push(&mut self, source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), payload: &[u8]) {
+        let Some(oldest) = (FRAME_SLOTS..SLOTS).min_by_key(|&slot| self.arrival[slot]) else { return };
+        let Some(bytes) = self.fragmented[oldest - FRAME_SLOTS].get_mut(..payload.len()) else { return };
         bytes.copy_from_slice(payload);
+        self.mark(oldest, source, destination, 0..payload.len());
+    }
+
+    fn mark(&mut self, slot: usize, source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), payload: Range<usize>) {
+        self.waiting += usize::from(self.arrival[slot] == 0);
         self.arrivals += 1;
-        self.arrival[oldest] = self.arrivals;
-        self.headers[oldest] = Header { source, destination, length: payload.len() };
+        self.arrival[slot] = self.arrivals;
+        self.headers[slot] = Header { source, destination, start: payload.start, end: payload.end };
+    }
+
+    /// Makes a slot free; gives the number of the datagram that was in it.
+    fn free(&mut self, slot: usize) -> u64 {
+        self.waiting -= 1;
+        core::mem::take(&mut self.arrival[slot])
     }
 
     fn payload(&self, slot: usize) -> &[u8] {
-        let bytes = match slot.checked_sub(QUEUE_LEN) {
-            None => &self.whole[slot][..],
+        let bytes = match slot.checked_sub(FRAME_SLOTS) {
+            None => &self.frames[slot][..],
             Some(slot) => &self.fragmented[slot][..],
         };
-        &bytes[..self.headers[slot].length]
-    }
-
-    /// The memory of a slot.
-    fn bytes_mut(&mut self, slot: usize) -> &mut [u8] {
-        match slot.checked_sub(QUEUE_LEN) {
-            None => &mut self.whole[slot],
-            Some(slot) => &mut self.fragmented[slot],
-        }
+        let Header { start, end, .. } = self.headers[slot];
+        &bytes[start..end]
     }
 
     /// Takes the oldest datagram that matches; the others stay.
@@ -161,16 +198,27 @@ impl Queue {
 
     /// Takes the oldest datagram that matches and whose payload is accepted; the others stay.
     pub fn take_if(&mut self, filter: &Filter, accepts: &dyn Fn(&[u8]) -> bool) -> Option<Slot> {
-        let slot = (0..SLOTS)
-            .filter(|&slot| self.arrival[slot] != 0 && filter.accepts(&self.headers[slot]))
-            .filter(|&slot| accepts(self.payload(slot)))
-            .min_by_key(|&slot| self.arrival[slot])?;
-        let arrival = core::mem::take(&mut self.arrival[slot]);
-        Some(Slot(slot, arrival))
+        let mut unseen = self.waiting;
+        let mut oldest: Option<usize> = None;
+        for slot in 0..SLOTS {
+            if unseen == 0 {
+                break;
+            }
+            if self.arrival[slot] == 0 {
+                continue;
+            }
+            unseen -= 1;
+            let is_older = oldest.is_none_or(|oldest| self.arrival[slot] < self.arrival[oldest]);
+            if is_older && filter.accepts(&self.headers[slot]) && accepts(self.payload(slot)) {
+                oldest = Some(slot);
+            }
+        }
+        oldest.map(|slot| Slot(slot, self.free(slot)))
     }
 
     /// Undoes a [`take`](Self::take), if nothing came in since.
     pub fn put_back(&mut self, slot: Slot) {
+        self.waiting += 1;
         self.arrival[slot.0] = slot.1;
     }
 
@@ -195,6 +243,7 @@ impl Queue {
 
     /// Drops everything.
     pub fn clear(&mut self) {
+        self.waiting = 0;
         self.arrival = [0; SLOTS];
     }
 }
