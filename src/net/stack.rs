@@ -25,7 +25,7 @@ use super::phy::Phy;
 use super::reassembly::Reassembly;
 use super::sockets::{BUFFERS_LEN, SocketPlaces, Sockets};
 use super::udp::{Datagram, Filter, HEADERS_LEN, MAX_PAYLOAD, Queue, Route, Slot};
-use super::{NetError, classful_mask};
+use super::{NetError, SECOND, classful_mask};
 
 /// Name servers that are remembered (policy: DHCP names a second one in case the first is down).
 pub const MAX_NAME_SERVERS: usize = 2;
@@ -35,6 +35,21 @@ pub const ARP_TRIES: u64 = 4;
 
 /// Frames handled by one [`Stack::poll`] or [`Stack::receive`] (policy: bounds the time on a flooded wire).
 const MAX_FRAMES: usize = 64;
+
+/// Seconds for which a station address is used without asking again (policy: smoltcp's own).
+const NEXT_HOP_LIFE: u64 = 60;
+
+/// Length of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+
+/// Where the last packet went: the next one there needs no smoltcp, which copies a packet twice.
+struct NextHop {
+    /// Destination, and gateway if there is one.
+    route: (Ipv4Addr, Option<Ipv4Addr>),
+    /// Ethernet header of that packet.
+    header: [u8; ETHERNET_HEADER],
+    until: Ticks100ns,
+}
 
 /// Room for one IP packet.
 type PacketBytes = [u8; MAX_FRAME_LEN];
@@ -47,6 +62,7 @@ pub struct Stack {
     subnet: Option<Ipv4Cidr>,
     gateway: Option<Ipv4Addr>,
     outgoing_gateway: Option<Ipv4Addr>,
+    next_hop: Option<NextHop>,
     outgoing_len: usize,
     pub(super) sockets: Option<Sockets>,
     name_servers: Vec<Ipv4Addr, MAX_NAME_SERVERS>,
@@ -75,6 +91,7 @@ impl Stack {
             outgoing: [0; MAX_FRAME_LEN],
             outgoing_len: 0,
             outgoing_gateway: None,
+            next_hop: None,
         }
     }
 
@@ -100,6 +117,7 @@ impl Stack {
         self.interface = Some(interface);
         self.subnet = None;
         self.gateway = None;
+        self.next_hop = None;
         self.queue.clear();
         Ok(())
     }
@@ -126,6 +144,7 @@ impl Stack {
             .or_else(|| Ipv4Cidr::from_netmask(address, classful_mask(address)).ok())
             .unwrap_or(Ipv4Cidr::new(address, 32));
         self.subnet = Some(subnet);
+        self.next_hop = None;
         // smoltcp takes ARP answers from its own subnet only; clouds lease /32 with a gateway outside.
         while gateway.is_some_and(|gateway| !subnet.contains_addr(&gateway)) {
             subnet = Ipv4Cidr::new(address, subnet.prefix_len() - 1);
@@ -347,8 +366,17 @@ impl Stack {
     /// Tries to send the prepared packet; false while the next hop's address is unknown (an ARP request went out, at
     /// most one a second) or the transmit ring is full.
     pub(super) fn transmit_prepared<N: Nic>(&mut self, nic: &mut N, now: Ticks100ns) -> Result<bool, NetError> {
-        let Self { interface, transmit, packet, outgoing, outgoing_len, outgoing_gateway, gateway, .. } = self;
+        let Self { interface, transmit, packet, outgoing, outgoing_len, outgoing_gateway, gateway, next_hop, .. } =
+            self;
         let interface = interface.as_mut().ok_or(NetError::NotConfigured)?;
+        let route = (Ipv4Packet::new_unchecked(&outgoing[..]).dst_addr(), *outgoing_gateway);
+        if let Some(known) = next_hop.as_ref().filter(|known| known.route == route && now < known.until) {
+            return match nic.transmit(&[&known.header, &outgoing[..*outgoing_len]]) {
+                Ok(()) => Ok(true),
+                Err(Error::RingFull) => Ok(false),
+                Err(error) => Err(error.into()),
+            };
+        }
         let mut metadata = [PacketMetadata::EMPTY];
         let mut socket = raw::Socket::new(
             Some(IpVersion::Ipv4),
@@ -366,7 +394,13 @@ impl Stack {
         interface.poll_egress(instant(now), &mut phy, &mut sockets);
         set_gateway(interface, *gateway);
         phy.sent()?;
-        Ok(sockets.get::<raw::Socket<'_>>(handle).send_queue() == 0)
+        let gone = sockets.get::<raw::Socket<'_>>(handle).send_queue() == 0;
+        if gone {
+            let mut header = [0; ETHERNET_HEADER];
+            header.copy_from_slice(&transmit[..ETHERNET_HEADER]);
+            *next_hop = Some(NextHop { route, header, until: now.plus_millis(NEXT_HOP_LIFE * SECOND) });
+        }
+        Ok(gone)
     }
 }
 

@@ -1,10 +1,11 @@
 //! One open card: its memory, its frames, its life.
 
+use heapless::Vec;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::exchange::Exchange;
-use super::rxbuf::{Queue, RECEIVE_PAGES, Waiting};
+use super::rxbuf::{MAX_FETCHED, Queue, RECEIVE_PAGES, Waiting};
 use super::txbuf::{SEND_PAGES, Sections};
 use super::vlan;
 use crate::error::Error;
@@ -24,6 +25,9 @@ const ETHERNET_HEADER_LEN: usize = 14;
 /// Most ring packets looked at in one call (policy), so that a host that floods us can't hold us for ever.
 const MAX_PACKETS_PER_CALL: usize = 256;
 
+/// Cycles after which packets are completed although nothing is sent (policy: 0.4 to 2 ms).
+const FETCHED_CYCLES: u64 = 1 << 21;
+
 /// An open network card.
 pub struct Device<H: Hypervisor> {
     pub(super) channel: Channel<H>,
@@ -33,6 +37,10 @@ pub struct Device<H: Hypervisor> {
     pub(super) send: Option<Gpadl<H::Pages>>,
     pub(super) sections: Sections,
     pub(super) queue: Queue,
+    /// Packets whose frames were fetched, and which the host doesn't know of yet.
+    pub(super) fetched: Vec<u64, MAX_FETCHED>,
+    /// Cycles when the first of them was.
+    pub(super) fetched_since: u64,
     /// The one NVSP or RNDIS exchange that is under way.
     pub(super) exchange: Exchange,
     pub(super) link_up: bool,
@@ -51,6 +59,8 @@ impl<H: Hypervisor> Device<H> {
             send: None,
             sections: Sections::default(),
             queue: Queue::new(),
+            fetched: Vec::new(),
+            fetched_since: 0,
             exchange: Exchange::default(),
             link_up: false,
             statistics: NicStatistics::default(),
@@ -97,6 +107,8 @@ impl<H: Hypervisor> Device<H> {
     /// Closes the card and gives its memory back. Whatever the host doesn't answer stays reserved.
     pub fn close(mut self, connection: &mut Connection<H>) {
         if connection.version().is_some() && !self.is_gone(connection) && self.send.is_some() {
+            // A ring that is broken by now says so again below.
+            let _ = self.complete_fetched(connection);
             // Without this, 2012 R2 delivers nothing after the next open.
             if self.set_filter(connection, PacketFilter::empty()).is_ok() {
                 let _ = self.halt(connection);
@@ -208,7 +220,7 @@ impl<H: Hypervisor> Device<H> {
         for _ in 0..MAX_PACKETS_PER_CALL {
             while let Some(waiting) = self.queue.pop_front() {
                 let length = self.take_frame(&waiting, buffer);
-                if waiting.last && !self.complete(connection, waiting.transaction_id)? {
+                if waiting.last && !self.complete_soon(connection, waiting.transaction_id)? {
                     // No room for the completion now: it is owed, and comes before all else next time.
                     let _ = self.queue.push_front(Waiting { length: 0, ..waiting });
                     return Ok(length);
@@ -220,6 +232,9 @@ impl<H: Hypervisor> Device<H> {
             if !self.poll(connection)? {
                 break;
             }
+        }
+        if !self.fetched.is_empty() && connection.hv().cycles().wrapping_sub(self.fetched_since) >= FETCHED_CYCLES {
+            self.complete_fetched(connection)?;
         }
         Ok(None)
     }
@@ -268,6 +283,7 @@ impl<H: Hypervisor> Device<H> {
             return Err(Error::InvalidParameter);
         }
         let index = self.free_section(connection)?;
+        self.post_fetched()?;
         let send = self.send.as_ref().ok_or(Error::NotOpen)?;
         let padded = length.max(MIN_FRAME_LEN);
         let mut at = self.sections.offset(index);

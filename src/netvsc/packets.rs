@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::device::Device;
 use super::exchange::{NVSP_TRANSACTION, RNDIS_TRANSACTION};
-use super::rxbuf::{MAX_WAITING, Waiting, in_bounds};
+use super::rxbuf::{BYTES_PER_FETCHED, MAX_FETCHED, MAX_WAITING, Waiting, in_bounds};
 use crate::error::Error;
 use crate::hv::Hypervisor;
 use crate::mem::SharedMem;
@@ -47,16 +47,58 @@ impl<H: Hypervisor> Device<H> {
 
     /// Completes a packet of the host; false when the ring has no room for that now.
     pub(super) fn complete(&mut self, connection: &Connection<H>, transaction_id: u64) -> Result<bool, Error> {
+        let posted = self.post_completion(transaction_id)?;
+        self.channel.notify(connection);
+        Ok(posted)
+    }
+
+    /// Puts a completion into the ring; false when there is no room.
+    fn post_completion(&mut self, transaction_id: u64) -> Result<bool, Error> {
         // OpenVMM stops the card at a completion without this payload.
         let payload = SendRndisPacketComplete {
             message_type: U32::new(nvsp::message_type::SEND_RNDIS_PKT_COMPLETE),
             status: U32::new(nvsp::STATUS_SUCCESS),
         };
-        match self.channel.send(connection, PACKET_COMPLETION, 0, transaction_id, &[], payload.as_bytes()) {
+        match self.channel.post(PACKET_COMPLETION, 0, transaction_id, &[], payload.as_bytes()) {
             Ok(()) => Ok(true),
             Err(Error::RingFull) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Completes a packet whose frames were fetched, along with the next frame that is sent: one exit for both. False when
+    /// too many wait already and the ring has no room.
+    pub(super) fn complete_soon(&mut self, connection: &Connection<H>, transaction_id: u64) -> Result<bool, Error> {
+        let size = self.receive.as_ref().map_or(0, |receive| receive.pages.len());
+        if self.fetched.len() >= (size / BYTES_PER_FETCHED).clamp(1, MAX_FETCHED)
+            && !self.complete_fetched(connection)?
+        {
+            return Ok(false);
+        }
+        if self.fetched.is_empty() {
+            self.fetched_since = connection.hv().cycles();
+        }
+        // There is room, by the test above.
+        let _ = self.fetched.push(transaction_id);
+        Ok(true)
+    }
+
+    /// Completes what was fetched, and tells the host; false when the ring has no room for all of it.
+    pub(super) fn complete_fetched(&mut self, connection: &Connection<H>) -> Result<bool, Error> {
+        let done = self.post_fetched()?;
+        self.channel.notify(connection);
+        Ok(done)
+    }
+
+    /// As [`complete_fetched`](Self::complete_fetched); what is sent next tells the host.
+    pub(super) fn post_fetched(&mut self) -> Result<bool, Error> {
+        while let Some(&transaction_id) = self.fetched.last() {
+            if !self.post_completion(transaction_id)? {
+                return Ok(false);
+            }
+            self.fetched.pop();
+        }
+        Ok(true)
     }
 
     /// The host is done with a packet of ours.

@@ -10,6 +10,11 @@ pub const MAX_WAITING: usize = 384;
 /// for themselves, so 64 KiB leave 20.
 pub const RECEIVE_PAGES: [usize; 4] = [128, 64, 32, 16];
 
+/// Most packets that were fetched and not completed yet (policy): as many as a boot program asks for in one go.
+pub const MAX_FETCHED: usize = 64;
+/// Receive buffer, in bytes, for each of them (policy): under a quarter of what the host has.
+pub const BYTES_PER_FETCHED: usize = 8192;
+
 /// A part of the receive buffer with one RNDIS message, and what to do after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {

@@ -20,6 +20,8 @@ pub struct Channel<H: Hypervisor> {
     connection_id: u32,
     gpadl: u32,
     rings: Rings<H::Pages>,
+    /// The host sleeps, and wasn't told yet of what is in its ring.
+    unsignalled: bool,
 }
 
 impl<H: Hypervisor> Channel<H> {
@@ -47,7 +49,7 @@ impl<H: Hypervisor> Channel<H> {
         let result = match opened {
             Ok(message) if message.read::<OpenChannelResult>().status == 0 => {
                 connection.offers.set_open(relid, true);
-                return Ok(Self { relid, connection_id: offer.connection_id, gpadl: id, rings });
+                return Ok(Self { relid, connection_id: offer.connection_id, gpadl: id, rings, unsignalled: false });
             }
             Ok(_) => Err(Error::HostRefused),
             Err(error) => {
@@ -103,13 +105,37 @@ impl<H: Hypervisor> Channel<H> {
         extra: &[u8],
         payload: &[u8],
     ) -> Result<(), Error> {
+        self.post(packet_type, flags, transaction_id, extra, payload)?;
+        self.notify(connection);
+        Ok(())
+    }
+
+    /// Puts a packet into the ring; [`notify`](Self::notify) or the next [`send`](Self::send) tells a host that sleeps.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn post(
+        &mut self,
+        packet_type: u16,
+        flags: u16,
+        transaction_id: u64,
+        extra: &[u8],
+        payload: &[u8],
+    ) -> Result<(), Error> {
         match self.rings.write(packet_type, flags, transaction_id, extra, payload) {
             Ok(signal) => {
-                self.tell(connection, signal);
+                self.unsignalled |= signal == Signal::Needed;
                 Ok(())
             }
             Err(RingError::Full) => Err(Error::RingFull),
             Err(_) => Err(Error::HostProtocol),
+        }
+    }
+
+    /// Signals a host that sleeps, if packets were put into its ring since.
+    pub fn notify(&mut self, connection: &Connection<H>) {
+        if core::mem::take(&mut self.unsignalled) {
+            connection.signal(self.connection_id);
         }
     }
 
@@ -144,14 +170,10 @@ impl<H: Hypervisor> Channel<H> {
     /// [`Error::HostProtocol`] when the host's index is nonsense.
     pub fn consume(&mut self, connection: &Connection<H>, packet: &Packet) -> Result<(), Error> {
         let signal = self.rings.consume(packet).map_err(|_| Error::HostProtocol)?;
-        self.tell(connection, signal);
-        Ok(())
-    }
-
-    fn tell(&self, connection: &Connection<H>, signal: Signal) {
         if signal == Signal::Needed {
             connection.signal(self.connection_id);
         }
+        Ok(())
     }
 }
 

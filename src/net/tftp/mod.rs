@@ -23,8 +23,9 @@ pub const MAX_BLOCK: u16 = 1468;
 /// Largest block, in bytes, in IP fragments (policy: the largest that clients ask for).
 pub const MAX_FRAGMENTED_BLOCK: u16 = 16384;
 
-/// Blocks per acknowledgement that suit our receive buffers (policy: 16 blocks are 24 KB in flight).
-pub const WINDOW: u16 = 16;
+/// Blocks per acknowledgement that suit our receive buffers (policy: 64 blocks are 94 KB in flight, a third of what the
+/// largest receive buffer holds).
+pub const WINDOW: u16 = 64;
 
 /// Block size without negotiation, in bytes (RFC 1350).
 pub const DEFAULT_BLOCK: u16 = 512;
