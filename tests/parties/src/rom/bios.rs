@@ -109,12 +109,14 @@ impl Bios {
         Next::Done
     }
 
-    /// Whether the BIOS is as it was: AX is 1 when its registers are, BX and CX are the numbers of interrupts and messages.
+    /// Whether the BIOS is as it was: AX is 1 when its registers are, BX and CX are the numbers of interrupts and messages, DX
+    /// that of its connections.
     pub fn question(&mut self, call: &mut Call) -> Next {
         call.set(Register::Ax, self.drives.is_untouched().into());
         let (count, messages) = self.interrupts.as_ref().map_or((0, 0), Interrupts::counts);
         call.set(Register::Bx, count);
         call.set(Register::Cx, messages);
+        call.set(Register::Dx, self.drives.times_connected());
         if self.interrupts.is_some() {
             // The next question shows whether the handler still gets it.
             interrupts::send_to_ourselves();

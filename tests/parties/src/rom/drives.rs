@@ -31,6 +31,8 @@ pub struct Drives {
     units: heapless::Vec<Unit, MAX_DISKS>,
     /// The owner's registers after VMBus was taken.
     own: [u64; 5],
+    /// How often it was.
+    connected: u16,
     /// What a publishing BIOS keeps, and the generation that it made.
     record: Option<Record>,
     generation: Option<u32>,
@@ -49,7 +51,7 @@ impl Drives {
     pub fn open(hv: Bare, kind: Kind, who: &'static str, record: Option<Record>) -> Result<Self, DiskError> {
         let looks = matches!(kind, Kind::Careful | Kind::Publishing);
         let (units, own) = (heapless::Vec::new(), [0; 5]);
-        let mut drives = Self { hv, who, looks, link: None, units, own, record, generation: None };
+        let mut drives = Self { hv, who, looks, link: None, units, own, connected: 0, record, generation: None };
         let connection = hv.take(|| Partition::claim(&hv).map(|partition| Connection::new(&hv, partition)))?;
         drives.connect(connection)?;
         if let Some(Link { connection, controller }) = &mut drives.link {
@@ -64,6 +66,7 @@ impl Drives {
         }
         let controller = self.hv.take(|| connection.with_synic(open_controller))?;
         self.own = self.hv.owner_msrs();
+        self.connected += 1;
         if let Some(record) = self.record {
             let standing = Standing {
                 version: connection.version().map_or(0, |version| version.0),
@@ -102,6 +105,11 @@ impl Drives {
     /// The SynIC is as this BIOS left it. The hypercall page may be another one: it is anybody's.
     pub fn is_untouched(&self) -> bool {
         self.hv.owner_msrs()[SYNIC..] == self.own[SYNIC..]
+    }
+
+    /// How often this BIOS has taken VMBus.
+    pub const fn times_connected(&self) -> u16 {
+        self.connected
     }
 
     /// Where the message page is.
