@@ -82,13 +82,13 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     let meter = fs::read(build::meter(workspace)?)?;
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     if args.short {
-        let results = measure(&lab, &meter, plan::short(SHIFT), jobs)?;
+        let results = measure_visibly(&lab, &meter, plan::short(SHIFT), jobs)?;
         print!("{}", table::text(&results));
         return if args.record { record::write(workspace, &results) } else { record::compare(workspace, &results) };
     }
     let contestants = if args.contestant.is_empty() { Contestant::ALL.to_vec() } else { args.contestant.clone() };
     let sizes = if args.size.is_empty() { SIZES.to_vec() } else { args.size.clone() };
-    let results = measure(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), jobs)?;
+    let results = measure_visibly(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), jobs)?;
     println!("{}", table::text(&results));
     for (name, text) in [("bench.json", json::text(&results)?), ("bench.svg", bars::svg(&results))] {
         let path = workspace.root.join("dist").join(name);
@@ -98,9 +98,44 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-/// Makes all runs of the plan, those of the rivals included.
-fn measure(lab: &Lab, meter: &[u8], sections: Vec<Section>, jobs: usize) -> Result<Results> {
+/// For the tests: runs the short benchmark, and compares it with what is recorded.
+///
+/// # Errors
+/// When it can't be run, or a count has grown.
+pub fn guard(lab: &Lab) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let meter = fs::read(build::meter(&workspace)?)?;
+    record::compare(&workspace, &measure(lab, &meter, plan::short(SHIFT), 1, |_| ())?)
+}
+
+/// For the tests: makes the same measurement twice, on a wire that loses frames; every count must be the same.
+///
+/// # Errors
+/// When one differs, or a run fails.
+pub fn repeats(lab: &Lab) -> Result<()> {
+    let meter = fs::read(build::meter(&Workspace::find()?)?)?;
+    let (bench, item) = (Bench::new(lab, &meter), plan::lossy_download(SHIFT));
+    let (first, second) = (bench.measure(&item)?, bench.measure(&item)?);
+    ensure!(first == second, "two runs differ:\n{first:?}\n{second:?}");
+    Ok(())
+}
+
+/// As [`measure`], with a word on what is being done.
+fn measure_visibly(lab: &Lab, meter: &[u8], sections: Vec<Section>, jobs: usize) -> Result<Results> {
     let step = Step::start("Measuring");
+    let results = measure(lab, meter, sections, jobs, |what| step.detail(what))?;
+    step.done("done");
+    Ok(results)
+}
+
+/// Makes all runs of the plan, those of the rivals included.
+fn measure(
+    lab: &Lab,
+    meter: &[u8],
+    sections: Vec<Section>,
+    jobs: usize,
+    tell: impl Fn(String) + Sync,
+) -> Result<Results> {
     let bench = Bench::new(lab, meter);
     let mut items: Vec<Item> = Vec::new();
     for item in sections.iter().flat_map(|section| &section.items) {
@@ -119,7 +154,7 @@ fn measure(lab: &Lab, meter: &[u8], sections: Vec<Section>, jobs: usize) -> Resu
                 while !stopped.load(Ordering::SeqCst) {
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let Some(item) = items.get(number) else { return };
-                    step.detail(format!("{}/{} {}: {}", number + 1, items.len(), item.contestant.name(), item.words()));
+                    tell(format!("{}/{} {}: {}", number + 1, items.len(), item.contestant.name(), item.words()));
                     let outcome = bench.measure(item);
                     if outcome.is_err() {
                         stopped.store(true, Ordering::SeqCst);
@@ -138,6 +173,5 @@ fn measure(lab: &Lab, meter: &[u8], sections: Vec<Section>, jobs: usize) -> Resu
         counts.push((items[number].clone(), outcome?));
     }
     ensure!(counts.len() == items.len(), "not every measurement was made");
-    step.done(&format!("{} machines", items.len()));
     Ok(Results::new(sections, counts))
 }

@@ -212,6 +212,12 @@ pub fn short(shift: u8) -> Vec<Section> {
     vec![Section { title: "Short benchmark", items }]
 }
 
+/// A download on a slow wire that loses frames: where chance would show.
+pub fn lossy_download(shift: u8) -> Item {
+    let setting = Setting { latency_ms: 10, loss_permille: 10, ..Setting::plain(shift) };
+    Item { contestant: OURS, task: Task::Download(Protocol::Tftp, MB), setting }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Boots in QEMU, end to end. One file per subject; each test is a function that starts machines and says what it saw.
 
+mod bench_guard;
 mod boot_entries;
 mod boot_hooks;
 mod budgets;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<&'static BootTest> {
         handover::TESTS,
         disks::TESTS,
         restart::TESTS,
+        bench_guard::TESTS,
         network_faults::TESTS,
         host_faults::TESTS,
         http::TESTS,
