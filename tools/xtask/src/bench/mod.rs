@@ -43,7 +43,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "NAME", value_parser = contestant)]
     contestant: Vec<Contestant>,
 
-    /// Size of the downloads in MB; may be repeated. Default: 1, 20 and 100. Latency and growth are measured with 1.
+    /// Size of the downloads in MB; may be repeated. Default: 1, 20 and 100. Latency and growth are measured with 1, loss with 10.
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=200))]
     size: Vec<u64>,
 
