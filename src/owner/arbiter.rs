@@ -1,6 +1,6 @@
 //! The one connection, and the rules by which it is taken, kept, found lost, and given back.
 
-use super::attach::{exchange, record_of};
+use super::attach::exchange;
 use super::network::Network;
 use super::record::Record;
 use super::standing::{Company, Event, Standing, step};
@@ -147,7 +147,7 @@ impl<H: Platform> Arbiter<H> {
             return Ok(());
         }
         self.note_loss();
-        if let (Some(record), Some(connection)) = (record_of(&self.record), &mut self.connection)
+        if let (Some(record), Some(connection)) = (self.record.as_ref(), &mut self.connection)
             && record.is_settled()
         {
             connection.settle();
@@ -177,14 +177,10 @@ impl<H: Platform> Arbiter<H> {
                 none.insert(Connection::new(&self.hv, partition))
             }
         };
-        let ours = cfg!(feature = "record").then(|| self.hv.own_low_memory());
-        if let Some(ours) = &ours {
-            Record::end_all(&self.hv, &self.hv, ours);
-        }
+        let ours = self.hv.own_low_memory();
+        Record::end_all(&self.hv, &self.hv, &ours);
         connection.with_synic(|connection| connection.connect_within(patience_ms))?;
-        if let Some(ours) = &ours {
-            Record::settle_all(&self.hv, ours);
-        }
+        Record::settle_all(&self.hv, &ours);
         self.connects = self.connects.wrapping_add(1);
         self.advance(Event::Connected(company));
         Ok(())
@@ -196,7 +192,7 @@ impl<H: Platform> Arbiter<H> {
     /// As [`attach`](Self::attach).
     pub(super) fn attach_by_policy(&mut self) -> Result<bool, Error> {
         // An owner who shares VMBus serves the disks himself.
-        let may = cfg!(feature = "record") && self.policy != Policy::Decline && !self.disks_in_use();
+        let may = self.policy != Policy::Decline && !self.disks_in_use();
         if may { self.attach() } else { Ok(false) }
     }
 
@@ -219,7 +215,7 @@ impl<H: Platform> Arbiter<H> {
 
     /// Whether a connection on which we are a guest is still there, by its record. No exit.
     pub(super) fn is_current(&self) -> bool {
-        record_of(&self.record).is_none_or(Record::is_current)
+        self.record.as_ref().is_none_or(Record::is_current)
     }
 
     /// After a sign that somebody used VMBus: goes on with the connection if it lives, and else makes another one.
@@ -231,7 +227,7 @@ impl<H: Platform> Arbiter<H> {
             return self.establish();
         }
         self.advance(Event::Changed);
-        let terms = match record_of(&self.record) {
+        let terms = match &self.record {
             Some(record) if !record.holds(&self.hv) => return self.start_over(),
             Some(_) => Ok((Sharing::Guest, Company::Host)),
             None => self.terms(Owner::look(&self.hv)),
@@ -271,7 +267,7 @@ impl<H: Platform> Arbiter<H> {
     /// [`Error::NicGone`] when it took the card back; as [`exchange`].
     pub(super) fn look_for_news(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        exchange(connection, record_of(&self.record), Connection::service)?;
+        exchange(connection, self.record.as_ref(), Connection::service)?;
         match &self.network.device {
             Some(device) if device.is_gone(connection) => Err(Error::NicGone),
             _ => Ok(()),
@@ -295,7 +291,7 @@ impl<H: Platform> Arbiter<H> {
     /// Before something is closed: when somebody else has VMBus, nothing must be said to the host, for it would be about his
     /// channels. True while the connection is ours.
     pub(super) fn may_close(&mut self) -> bool {
-        let is_ours = match record_of(&self.record) {
+        let is_ours = match &self.record {
             Some(record) => record.holds(&self.hv),
             None => self.is_as_left(),
         };
@@ -335,7 +331,7 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// As [`establish`](Self::establish).
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
-        if record_of(&self.record).is_some_and(|record| record.holds(&self.hv)) {
+        if self.record.as_ref().is_some_and(|record| record.holds(&self.hv)) {
             // The connection is not ours to end: only the card gets another channel.
             return self.renew_card();
         }
@@ -391,7 +387,7 @@ impl<H: Platform> Arbiter<H> {
     pub(super) fn open_card(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Err(Error::NotOpen) };
         let wanted = self.network.wanted();
-        let record = record_of(&self.record);
+        let record = self.record.as_ref();
         let chosen = exchange(connection, record, |connection| {
             connection.service()?;
             choose::open_card(connection, record, wanted)

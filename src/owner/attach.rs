@@ -41,12 +41,6 @@ impl<H: Platform> Arbiter<H> {
     }
 }
 
-/// The record of the connection that we are a guest on. In a build without the feature the compiler sees that there is
-/// none, and leaves out all that takes one.
-pub(super) const fn record_of<H: Platform>(record: &Option<Record<H>>) -> Option<&Record<H>> {
-    if cfg!(feature = "record") { record.as_ref() } else { None }
-}
-
 /// A channel that nobody uses.
 fn usable(entry: &OfferEntry) -> Option<Offer> {
     let is_free = entry.state == offer_state::CLOSED && entry.user == [0; 4] && entry.subchannel_index == 0;

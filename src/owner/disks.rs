@@ -4,7 +4,6 @@ use heapless::Vec;
 
 use super::Platform;
 use super::arbiter::Arbiter;
-use super::attach::record_of;
 use crate::disk::{DiskError, Disks, Medium, Sink, Source};
 use crate::error::Error;
 use crate::hv::Hypervisor;
@@ -167,7 +166,7 @@ impl<H: Platform> Arbiter<H> {
 
     /// Opens the controllers on offer, and closes those that the host took back.
     pub(super) fn open_controllers(&mut self) -> Result<(), Error> {
-        if record_of(&self.record).is_some() {
+        if self.record.is_some() {
             // The owner whose guest we are serves them.
             return Err(Error::VmbusOwned);
         }

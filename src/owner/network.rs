@@ -2,7 +2,7 @@
 
 use super::Platform;
 use super::arbiter::Arbiter;
-use super::attach::{exchange, record_of};
+use super::attach::exchange;
 use super::choose::{Chosen, Wanted, close};
 use crate::error::Error;
 use crate::hv::{Owner, detect};
@@ -237,7 +237,7 @@ impl<H: Platform> Nic for Arbiter<H> {
             return Ok(());
         }
         let mut device = Some(device);
-        let record = record_of(&self.record);
+        let record = self.record.as_ref();
         let result = exchange(connection, record, |connection| {
             if let Some(device) = device.take() {
                 close(connection, record, device);

@@ -130,7 +130,7 @@ impl<H: Hypervisor> Connection<H> {
     /// True when the connection is somebody else's.
     #[must_use]
     pub const fn is_guest(&self) -> bool {
-        cfg!(feature = "record") && self.is_guest
+        self.is_guest
     }
 
     /// What the owner set aside for the next exchange of his guest: numbers for GPADLs and opens from `id` on, and room for

@@ -35,9 +35,8 @@ impl Edition {
     /// Cargo's features.
     const fn features(self) -> &'static str {
         match self {
-            // A guest on a shared connection is 3 KB more than fits.
             Self::Net => "rom",
-            Self::Full => "rom,disk,record",
+            Self::Full => "rom,disk",
         }
     }
 
