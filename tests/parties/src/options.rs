@@ -5,7 +5,8 @@ use runtime::options::LEN;
 /// The software interrupt that asks a ROM how it is; 60h to 66h are for users (IBM PC/AT Technical Reference).
 ///
 /// AX is 1 when SIMP, SIEFP and SINT2 are as the BIOS left them. BX and CX count the interrupts that its handler took
-/// and the messages that it found, DX how often it has connected. A question to a BIOS with a handler sends an interrupt.
+/// and the messages that it found, DX how often it has connected. A question to a BIOS with a handler sends an
+/// interrupt.
 pub const QUESTION_VECTOR: u8 = 0x66;
 
 /// What a ROM does with VMBus.

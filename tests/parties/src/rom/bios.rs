@@ -109,8 +109,8 @@ impl Bios {
         Next::Done
     }
 
-    /// Whether the BIOS is as it was: AX is 1 when its registers are, BX and CX are the numbers of interrupts and messages, DX
-    /// that of its connections.
+    /// Whether the BIOS is as it was: AX is 1 when its registers are, BX and CX are the numbers of interrupts and
+    /// messages, DX that of its connections.
     pub fn question(&mut self, call: &mut Call) -> Next {
         call.set(Register::Ax, self.drives.is_untouched().into());
         let (count, messages) = self.interrupts.as_ref().map_or((0, 0), Interrupts::counts);

@@ -32,9 +32,9 @@ impl Watch {
         self.found = self.hv.owner_msrs();
     }
 
-    /// Compares the registers after a call. The hypercall page and the guest OS id may stay with the stack while it has a
-    /// connection, since sending needs them. A BIOS that looks connects again in INT 13h, also when the stack asks it for its
-    /// disk in a call; then the registers must be as the BIOS left them.
+    /// Compares the registers after a call. The hypercall page and the guest OS id may stay with the stack while it
+    /// has a connection, since sending needs them. A BIOS that looks connects again in INT 13h, also when the stack
+    /// asks it for its disk in a call; then the registers must be as the BIOS left them.
     pub fn after_call(&mut self, call: &str) -> Outcome {
         let now = self.hv.owner_msrs();
         if now != self.found && self.bios_has_connected() {
