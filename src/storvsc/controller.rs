@@ -162,6 +162,8 @@ impl<H: Hypervisor> Controller<H> {
         let start = connection.hv().now();
         let deadline = start.plus_millis(REQUEST_MS);
         let (mut look, mut probe) = (start.plus_millis(LOOK_MS), start.plus_millis(PROBE_MS));
+        // After a refused signal: until when the answer must be there.
+        let mut patience = None;
         loop {
             if let Some((_, payload)) = self.poll(connection)? {
                 return Ok(payload);
@@ -169,6 +171,13 @@ impl<H: Hypervisor> Controller<H> {
             connection.before(deadline)?;
             let now = connection.hv().now();
             let is_suspect = connection.partition().is_suspect();
+            if is_suspect {
+                patience.get_or_insert(now.plus_millis(SIGN_OF_LIFE_MS));
+            }
+            if patience.is_some_and(|end| now >= end) {
+                // A second thief leaves the MSRs as the first did, and the host may know the channel on his connection.
+                return Err(Error::VmbusOwned);
+            }
             if now >= look || is_suspect {
                 if !connection.still_ours() {
                     return Err(Error::VmbusOwned);
