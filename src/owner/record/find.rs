@@ -75,7 +75,7 @@ impl<M: PhysMem> Record<M> {
                 if offset == 0 && memory.read(at, &mut bytes).is_err() {
                     bytes.fill(0);
                 }
-                if bytes[offset..].starts_with(&ANCHOR_SIGNATURE)
+                if bytes[offset..].first_chunk() == Some(&ANCHOR_SIGNATURE)
                     && let Some(record) = load(memory, at, area.end, reserved, ours)
                 {
                     look(&record);
