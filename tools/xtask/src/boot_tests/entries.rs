@@ -25,7 +25,7 @@ pub const TESTS: &[BootTest] = &[
 ];
 
 /// Time under KVM (policy): where a hypervisor runs KVM itself, the BIOS alone may take minutes.
-const KVM: Duration = Duration::from_secs(300);
+const KVM: Duration = Duration::from_secs(90);
 /// Length of the disk, that of a floppy (tests/probe/asm/undi.s reads 128 KiB behind its sector).
 const DISK_LEN: usize = 1_474_560;
 /// In the last line of the conformance program. It has nowhere to return to, so the very last letters may stay in the BIOS.

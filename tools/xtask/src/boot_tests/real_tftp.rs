@@ -74,7 +74,7 @@ fn by_tftpd_hpa(bench: &Bench) -> Result<()> {
 
 fn by_atftpd(bench: &Bench) -> Result<()> {
     let host = reads(bench, LARGE_BLOCK, LARGE_BLOCK, Host::atftpd)?;
-    host.expect_log("atftpd", "windowsize option -> 16", 1, Duration::from_secs(5))?;
+    host.expect_log("atftpd", "windowsize option -> 64", 1, Duration::from_secs(5))?;
     host.expect_log("atftpd", "blksize option -> 16384", 1, Duration::from_secs(5))
 }
 
