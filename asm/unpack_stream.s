@@ -10,7 +10,7 @@
         .section .init, "awx"
         .code32
 
-        .set    CONTEXTS, 5
+        .set    CONTEXTS, 6
         .set    SLOTS, 0x68001
         .set    MULTIPLIER, 0x2f0b4c47
         .set    NODE_MULTIPLIER, 0x2c1b3c6d
@@ -451,6 +451,7 @@ unpack_contexts:
         .byte   1 + PHASE, 0
         .byte   1 + BYTES, 1 + PHASE, 0
         .byte   1 + BYTES, 1 + BYTES + 1, 1 + SIB, 0
+        .byte   1 + BYTES + 1, 1 + BYTES + 2, 1 + OPCODES, 1 + PHASE, 0
         .byte   1 + OPCODES, 1 + PHASE, 1 + PREFIXES, 1 + SIB, 0
         .byte   1 + OPCODES, 1 + OPCODES + 1, 1 + MODRMS, 1 + MODRMS + 1, 1 + PHASE, 0
 

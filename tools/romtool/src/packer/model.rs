@@ -13,12 +13,13 @@ const NODE_MULTIPLIER: u32 = 0x2c1b_3c6d;
 /// Slots in the hash table; odd, so that the check byte takes part in the index.
 const SLOTS: u32 = 0x6_8001;
 /// Number of contexts.
-const COUNT: usize = 5;
+const COUNT: usize = 6;
 /// The contexts: each is the bytes of [`Instructions::state`] at these offsets.
 pub const CONTEXTS: [&[usize]; COUNT] = [
     &[PHASE],
     &[BYTES, PHASE],
     &[BYTES, BYTES + 1, SIB],
+    &[BYTES + 1, BYTES + 2, OPCODES, PHASE],
     &[OPCODES, PHASE, PREFIXES, SIB],
     &[OPCODES, OPCODES + 1, MODRMS, MODRMS + 1, PHASE],
 ];
