@@ -1,5 +1,5 @@
 /*
- * rom_bev: the bootstrap entry vector (BIOS Boot Specification 1.01, "BEV").
+ * rom_bev: the bootstrap entry vector (BIOS Boot Specification 1.01, "BEV"). It starts in asm/rom_header.s.
  *
  * Mode    16-bit real mode; far call from the BIOS, the ROM is read-only. Or from another medium's loader (asm/media.s)
  * Out     returns when the network did not boot the machine: the BIOS goes on with its next boot entry. With rom_one_way
@@ -12,23 +12,10 @@
         .section .rom, "awx"
         .code16
 
-/* The vectors of the boot entries for one card each. */
-        .irp    card, 1, 2, 3, 4, 5, 6, 7, 8
-rom_bev_\card:
-        pushfw
-        pushal
-        movw    $\card, %cx
-        jmp     rom_bev_card
-        .endr
-
         .set    BDA_SEGMENT, 0x40
         .set    BDA_BASE_MEMORY, 0x13   /* word 0040:0013, in KiB */
 
-rom_bev:
-        pushfw
-        pushal
-        xorw    %cx, %cx                /* the first card that will do */
-rom_bev_card:                           /* here: %cx = the card, counted from 1; flags and registers are saved */
+rom_bev_card:                           /* from rom_bev: flags and registers are saved; %cx = the card from 1 on, 0 for any */
         cli
         cld
         pushw   %ds

@@ -11,7 +11,6 @@
         .section .init, "awx"
         .code16
 
-        .set    MAX_CARDS, 8            /* what Hyper-V lets a machine have; and the headers of asm/rom_header.s */
         .set    HYPERVISOR_PRESENT, 1 << 31
         .set    PMM_ALLOCATE, 0
         .set    PMM_DEALLOCATE, 2
@@ -54,40 +53,48 @@ boot_entries:
         pushw   $PMM_DEALLOCATE
         lcallw  *%es:7(%si)
         addw    $6, %sp
-        popw    %cx
-        cmpw    $1, %cx
-        jbe     .Lentries_done
-        cmpw    $MAX_CARDS, %cx
+        popw    %cx                     /* as many entries as cards */
+        decw    %cx
+        jle     .Lentries_done
+        cmpw    $more_cards, %cx
         jbe     1f
-        movw    $MAX_CARDS, %cx
+        movw    $more_cards, %cx
 
-        /* The first header gets the name of the first card, and each but the last a pointer to the next. */
-1:      movw    $rom_product_1, pnp + PNP_PRODUCT
-        movw    $rom_bev_1, pnp_bev
+        /* The first entry gets a card, each further one is a copy of the one before, a card on, behind what stays. */
+1:      pushw   %ds
+        popw    %es
         movw    $pnp, %si
-        movw    $pnp_more, %bx
-2:      decw    %cx
-        jz      3f
-        movw    %bx, PNP_NEXT(%si)
+        movw    $rom_cards, %di
+        movw    $0x202c, product_end    /* ", " */
+        jmp     3f
+2:      pushw   %cx
+        movw    %di, pnp_next - pnp(%si)
         call    pnp_balance
-        movw    %bx, %si
-        addw    $PNP_LENGTH, %bx
-        jmp     2b
-3:      call    pnp_balance
+        movw    %di, %bx
+        subw    %si, %bx
+        movw    $entry_length, %cx
+        pushw   %di
+        rep movsb
+        popw    %si
+        addw    %bx, pnp_product - pnp(%si)
+        addw    %bx, pnp_bev - pnp(%si)
+        popw    %cx
+3:      incb    card_number - pnp(%si)
+        incb    card_digit - pnp(%si)
+        decw    %cx
+        jns     2b
+        movw    $0, pnp_next - pnp(%si)
+        call    pnp_balance
 .Lentries_done:
         ret
 
-/* pnp_balance: makes the checksum of the PnP header at %ds:%si right. Clobbers %ax, %di. */
+/* pnp_balance: makes the checksum of the PnP header at %ds:%si right. Clobbers %ax, %bx. */
 pnp_balance:
-        movb    $0, PNP_CHECKSUM(%si)
         xorw    %ax, %ax
-        movw    $PNP_LENGTH, %di
-1:      decw    %di
-        addb    (%si), %al
-        incw    %si
-        testw   %di, %di
+        movw    $PNP_LENGTH, %bx
+1:      decw    %bx
+        addb    (%bx,%si), %al
+        testw   %bx, %bx
         jnz     1b
-        subw    $PNP_LENGTH, %si
-        negb    %al
-        movb    %al, PNP_CHECKSUM(%si)
+        subb    %al, pnp_checksum - pnp(%si)
         ret

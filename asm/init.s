@@ -119,7 +119,7 @@ pmm_allocate:
         cmpb    %al, %al
         ret
 
-/* rom_shrink: keeps rom_kept_end bytes of the ROM and makes its checksum right. Clobbers %ax, %cx, %si. */
+/* rom_shrink: keeps rom_kept_end bytes of the ROM, which includes the boot entries of further cards, and makes its checksum right. Clobbers %ax, %cx, %si. */
 rom_shrink:
         movb    $rom_kept_blocks, %al
         movb    %al, rom_blocks

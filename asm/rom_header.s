@@ -53,17 +53,24 @@ rom_undi_id:
         .ascii "PCIR"
 rom_undi_id_end:
 
+/*
+ * The PnP expansion header, for the first card that will do; with it what a boot entry needs to be of one card. Init makes
+ * one for each card of it, if there are several (asm/boot_entries.s). So a BIOS that makes its boot entries before it
+ * calls init, or of the file, shows this one alone, and boots by the first card that will do.
+ */
         .balign 16
 pnp:
         .ascii "$PnP"
         .byte 1                         /* revision */
         .byte 2                         /* length in units of 16 bytes */
+pnp_next:
         .word 0                         /* no further header */
         .byte 0
 pnp_checksum:
         .byte 0                         /* makes all bytes of the header sum to 0 */
         .long 0                         /* device identifier: none */
         .word rom_manufacturer - rom_start
+pnp_product:
         .word rom_product - rom_start
         .byte 0x02, 0x00, 0x00          /* device type: network controller, Ethernet */
         .byte 0xe4                      /* writes itself during init; may be shadowed and cached; initial program load */
@@ -73,26 +80,29 @@ pnp_bev:
         .word rom_bev - rom_start       /* BEV; init takes it out when the ROM is switched off */
         .word 0
         .word 0                         /* no static resource information */
+        .set    PNP_LENGTH, . - pnp
 
-/* One more header for each further card; init links as many as there are cards (asm/boot_entries.s). */
-        .set    PNP_LENGTH, 32
-        .set    PNP_NEXT, 6
-        .set    PNP_CHECKSUM, 9
-        .set    PNP_PRODUCT, 0x10
-pnp_more:
-        .irp    card, 2, 3, 4, 5, 6, 7, 8
-        .ascii "$PnP"
-        .byte 1, 2
-        .word 0
-        .byte 0, 0
-        .long 0
-        .word rom_manufacturer - rom_start
-        .word rom_product_\card - rom_start
-        .byte 0x02, 0x00, 0x00, 0xe4
-        .word 0, 0
-        .word rom_bev_\card - rom_start
-        .word 0, 0
-        .endr
+rom_bev:                                /* goes on in asm/bev.s, wherever it is copied to */
+        pushfw
+        pushal
+        movw    $0, %cx
+        .set    card_number, . - 2
+        pushw   $rom_bev_card
+        ret
+
+rom_product:
+        .ascii "hvpxe "
+        rom_version
+        .ascii " (Hyper-V network"
+product_end:
+        .asciz ")"
+        .ascii "card "                  /* with several cards, ", card 1)" */
+card_digit:
+        .asciz "0)"
+        .balign 16
+        .globl  entry_length, more_cards
+        .set    entry_length, . - pnp
+        .set    more_cards, 7           /* 8 cards are what Hyper-V lets a machine have */
 
 /* What romtool finds and patches; all fields but the version are offsets in the ROM. */
         .balign 4
@@ -133,16 +143,6 @@ rom_packed_size:                        /* bytes of payload behind rom_payload *
 
 rom_manufacturer:
         .asciz "hvpxe project"
-rom_product:
-        .ascii "hvpxe "
-        rom_version
-        .asciz " (Hyper-V network)"
-        .irp    card, 1, 2, 3, 4, 5, 6, 7, 8
-rom_product_\card:
-        .ascii "hvpxe "
-        rom_version
-        .asciz " (Hyper-V network, card \card)"
-        .endr
 
 /* Written while the ROM is writable: during init, or where another medium has loaded it (asm/media.s). */
         .balign 4

@@ -7,7 +7,7 @@
  * Keeps   all registers but %ax, %cx, %dx; data segments get 4 GiB limits ("big real mode", as SeaBIOS enters an init vector)
  * Stack   under 200 bytes; the descriptors live there, since the ROM may be read-only
  */
-        .section .init, "awx"
+        .section .init.spent, "awx"
         .code16
 
         .set    FLAT_DATA, 0x08

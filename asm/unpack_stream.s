@@ -7,7 +7,7 @@
  * Clobbers all registers but %esp
  * Stack   under 100 bytes
  */
-        .section .init, "awx"
+        .section .init.spent, "awx"
         .code32
 
         .set    CONTEXTS, 6

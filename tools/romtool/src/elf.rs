@@ -26,8 +26,8 @@ pub struct Parts {
     pub resident_offset: usize,
     /// Offset of the packed core in the ROM, as the code expects it.
     pub payload_offset: usize,
-    /// Bytes that stay after POST.
-    pub kept: usize,
+    /// Offset of [`Self::init`] in the ROM, as the code expects it.
+    pub init_offset: usize,
     /// Length of the core's block in memory, in bytes.
     pub block_size: u64,
     /// Base memory that the resident block takes, in KiB.
@@ -57,10 +57,10 @@ impl Parts {
             ensure!(start + data.len() <= core.len(), "section {:?} lies outside the core's image", section.name());
             core[start..start + data.len()].copy_from_slice(data);
         }
-        let kept = usize::try_from(symbol("rom_kept_end")?)?;
+        let init_offset = usize::try_from(symbol("rom_init_image")?)?;
         let init = section(".init")?;
         let in_init = |name: &str| -> Result<usize> {
-            let offset = usize::try_from(symbol(name)?)?.checked_sub(kept);
+            let offset = usize::try_from(symbol(name)?)?.checked_sub(init_offset);
             offset.filter(|&offset| offset <= init.len()).with_context(|| format!("{name} is not in .init"))
         };
         let tables = in_init("unpack_tables")?..in_init("unpack_tables_end")?;
@@ -74,14 +74,14 @@ impl Parts {
             core,
             resident_offset: usize::try_from(symbol("rom_resident_image")?)?,
             payload_offset: usize::try_from(symbol("rom_payload")?)?,
-            kept,
+            init_offset,
             block_size: symbol("core_block_size")?,
             resident_kib: symbol("resident_kib")?,
         };
         ensure!(
             parts.rom.len() == parts.resident_offset
-                && parts.rom.len() + parts.resident.len() == parts.kept
-                && parts.kept + parts.init.len() == parts.payload_offset,
+                && parts.rom.len() + parts.resident.len() == parts.init_offset
+                && parts.init_offset + parts.init.len() == parts.payload_offset,
             "linker.ld and its sections disagree about offsets in the ROM"
         );
         Ok(parts)

@@ -55,7 +55,7 @@ impl<'a> Bench<'a> {
         session.expect(BEFORE_BOOT_ENTRY, LIMIT)?;
         let mut ram = Vec::new();
         File::open(session.ram())?.take(FIRST_MIB).read_to_end(&mut ram).context("can't read the guest's RAM")?;
-        let entries = rom_area::boot_entries(&ram)?;
+        let entries: Vec<_> = rom_area::boot_entries(&ram)?.into_iter().map(|entry| entry.vector).collect();
         self.known_entries().insert(setting.nics, entries.clone());
         Ok(entries)
     }

@@ -1,13 +1,22 @@
 //! Which card a boot uses: by boot entry, by key, or the first one that will do.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
 
 use super::{BOOT, Bench, BootTest, finish};
 use crate::lab::machine::Machine;
+use crate::lab::rom_area;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
     BootTest { name: "entry-per-card", about: "two cards are two boot entries, tried in turn", run: entry_per_card },
+    BootTest {
+        name: "entries-named",
+        about: "one, two, eight and nine cards: so many boot entries, eight at most",
+        run: named,
+    },
     BootTest { name: "key-picks-card", about: "a digit before the boot picks the card", run: key_picks_card },
     BootTest { name: "key-skips-boot", about: "Ctrl-C before the boot goes on to the disk", run: key_skips_boot },
 ];
@@ -19,6 +28,33 @@ fn entry_per_card(bench: &Bench) -> Result<()> {
     let (first, failure) = (console.find("card 1 of 2"), console.find("PXE-E3B"));
     ensure!(first.is_some() && first < failure, "the first card was not tried first:\n{console}");
     ensure!(failure < console.find("card 2 of 2"), "the second card came before the first one had failed:\n{console}");
+    Ok(())
+}
+
+/// Most boot entries: Hyper-V gives a machine no more cards.
+const MOST_ENTRIES: usize = 8;
+
+fn named(bench: &Bench) -> Result<()> {
+    for cards in [1, 2, MOST_ENTRIES, MOST_ENTRIES + 1] {
+        let mut machine = bench.machine(bench.server(&[]));
+        machine.settings = vec!["key-wait=60".to_owned()];
+        if let Some(hyperv) = &mut machine.hyperv {
+            let directory = bench.files().display();
+            hyperv.switches.extend((1..cards).map(|card| format!("net={directory}/{card}:{directory}/nowhere")));
+        }
+        let mut session = bench.start_with_keyboard(&machine)?;
+        session.expect("1 to 8 picks a card", BOOT)?;
+        let entries = rom_area::boot_entries(&fs::read(session.ram()).context("can't read the guest's RAM")?)?;
+        finish(session)?;
+        ensure!(entries.len() == cards.min(MOST_ENTRIES), "{cards} cards: {entries:?}");
+        for (entry, number) in entries.iter().zip(1..) {
+            let end =
+                if cards == 1 { "(Hyper-V network)".to_owned() } else { format!("(Hyper-V network, card {number})") };
+            ensure!(entry.name.ends_with(&end), "entry {number} of {cards} is named {:?}", entry.name);
+        }
+        let vectors: BTreeSet<_> = entries.iter().map(|entry| entry.vector).collect();
+        ensure!(vectors.len() == entries.len(), "{cards} cards share vectors: {entries:?}");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
+use romtool::header::{PNP_LEN, PNP_POINTER, read_u16, sum};
 
 /// Where a BIOS puts option ROMs.
 const AREA: Range<usize> = 0xc_0000..0xf_0000;
@@ -20,24 +21,38 @@ pub fn find(ram: &[u8]) -> Option<Range<usize>> {
     })
 }
 
-/// Linear addresses of its bootstrap entry vectors: one for each boot entry that the BIOS shows.
+/// A boot entry, as our ROM offers it to the BIOS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootEntry {
+    /// What the boot menu shows.
+    pub name: String,
+    /// Linear address of its bootstrap entry vector.
+    pub vector: u64,
+}
+
+/// The boot entries that the BIOS makes of our ROM.
 ///
 /// Source: Plug and Play BIOS Specification 1.0A, "Option ROM Header" and "Expansion Header".
 ///
 /// # Errors
-/// When the ROM isn't there or has no such vector.
-pub fn boot_entries(ram: &[u8]) -> Result<Vec<u64>> {
-    let rom = find(ram).context("our ROM is not in the option-ROM area")?;
-    let word = |at: usize| ram.get(at..at + 2).map_or(0, |bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+/// When the ROM isn't there, a PnP header breaks a rule, or none has such a vector.
+pub fn boot_entries(ram: &[u8]) -> Result<Vec<BootEntry>> {
+    let place = find(ram).context("our ROM is not in the option-ROM area")?;
+    let (start, rom) = (place.start, &ram[place]);
     let mut entries = Vec::new();
-    let mut header = word(rom.start + 0x1a);
-    while header != 0 && entries.len() < MOST_ENTRIES {
-        let expansion = rom.start + header;
-        ensure!(ram.get(expansion..).is_some_and(|bytes| bytes.starts_with(b"$PnP")), "a ROM with a broken PnP header");
-        entries.extend(
-            Some(word(expansion + 0x1a)).filter(|vector| *vector != 0).map(|vector| (rom.start + vector) as u64),
-        );
-        header = word(expansion + 6);
+    let mut at = usize::from(read_u16(rom, PNP_POINTER)?);
+    while at != 0 && entries.len() < MOST_ENTRIES {
+        let header = rom.get(at..at + PNP_LEN).context("a PnP header outside the ROM")?;
+        ensure!(header.starts_with(b"$PnP") && at.is_multiple_of(16) && sum(header) == 0, "a broken PnP header");
+        let name = rom.get(usize::from(read_u16(header, 0x10)?)..).context("a name outside the ROM")?;
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let vector = usize::from(read_u16(header, 0x1a)?);
+        ensure!(vector < rom.len(), "a vector outside the ROM");
+        if vector != 0 {
+            entries
+                .push(BootEntry { name: String::from_utf8_lossy(name).into_owned(), vector: (start + vector) as u64 });
+        }
+        at = usize::from(read_u16(header, 6)?);
     }
     ensure!(!entries.is_empty(), "a ROM that can't be booted from");
     Ok(entries)
@@ -58,9 +73,12 @@ mod tests {
         assert!(boot_entries(&ram).is_err());
         ram[0xc_c81a] = 0x40;
         ram[0xc_c840..0xc_c844].copy_from_slice(b"$PnP");
+        ram[0xc_c850..0xc_c852].copy_from_slice(&[0x00, 0x01]);
         ram[0xc_c85a..0xc_c85c].copy_from_slice(&[0x34, 0x02]);
-        assert_eq!(boot_entries(&ram).unwrap(), [0xc_ca34]);
-        ram[0xc_c846] = 0x40;
+        assert!(boot_entries(&ram).is_err(), "a wrong checksum");
+        ram[0xc_c849] = 0x85;
+        assert_eq!(boot_entries(&ram).unwrap(), [BootEntry { name: "hvpxe".to_owned(), vector: 0xc_ca34 }]);
+        (ram[0xc_c846], ram[0xc_c849]) = (0x40, 0x45);
         assert_eq!(boot_entries(&ram).unwrap().len(), MOST_ENTRIES, "a circle");
     }
 }
