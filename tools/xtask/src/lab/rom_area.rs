@@ -76,9 +76,9 @@ mod tests {
         ram[0xc_c850..0xc_c852].copy_from_slice(&[0x00, 0x01]);
         ram[0xc_c85a..0xc_c85c].copy_from_slice(&[0x34, 0x02]);
         assert!(boot_entries(&ram).is_err(), "a wrong checksum");
-        ram[0xc_c849] = 0x85;
+        ram[0xc_c849] = 0x97;
         assert_eq!(boot_entries(&ram).unwrap(), [BootEntry { name: "hvpxe".to_owned(), vector: 0xc_ca34 }]);
-        (ram[0xc_c846], ram[0xc_c849]) = (0x40, 0x45);
+        (ram[0xc_c846], ram[0xc_c849]) = (0x40, 0x57);
         assert_eq!(boot_entries(&ram).unwrap().len(), MOST_ENTRIES, "a circle");
     }
 }
