@@ -28,10 +28,10 @@ pub fn svg(results: &Results) -> String {
         if !is_plain || !matches!(item.task, Task::Download(_, bytes) if bytes == MB) {
             continue;
         }
-        if let Some(figure) = results.figures(item).first() {
+        if let Some(value) = results.figures(item).first().and_then(|figure| figure.value) {
             let label = format!("{}, {}", item.contestant.name(), item.words());
             if !bars.iter().any(|(known, ..)| *known == label) {
-                bars.push((label, figure.value, item.contestant.stack));
+                bars.push((label, value, item.contestant.stack));
             }
         }
     }

@@ -9,8 +9,10 @@ use anyhow::{Context, Result};
 use super::plan::Setting;
 use crate::lab::Lab;
 use crate::lab::clients::{compose_syslinux, copy};
+use crate::lab::drives::OtherNic;
 use crate::lab::machine::{HyperV, Kernel, Machine};
 use crate::lab::network::{Network, SERVER};
+use crate::lab::rom_area;
 
 /// The file that is fetched.
 pub const FILE: &str = "big.bin";
@@ -31,6 +33,55 @@ pub enum Stack {
     Hvpxe,
     /// Debian's `ipxe.lkrn`, with its own driver for the synthetic NIC.
     Ipxe,
+    /// Debian's iPXE ROM on QEMU's e1000.
+    IpxeE1000,
+    /// Debian's iPXE ROM on QEMU's virtio-net.
+    IpxeVirtio,
+}
+
+impl Stack {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hvpxe => "hvpxe",
+            Self::Ipxe => "ipxe",
+            Self::IpxeE1000 => "ipxe-e1000",
+            Self::IpxeVirtio => "ipxe-virtio",
+        }
+    }
+
+    /// Whether its NIC is the synthetic one: only there does the lab see exits, and answers the lab's own server.
+    pub fn is_synthetic(self) -> bool {
+        matches!(self, Self::Hvpxe | Self::Ipxe)
+    }
+
+    /// The name in its option ROM; `None`: it has none.
+    pub fn rom_name(self) -> Option<&'static str> {
+        match self {
+            Self::Hvpxe => Some(rom_area::HVPXE),
+            Self::Ipxe => None,
+            Self::IpxeE1000 | Self::IpxeVirtio => Some(rom_area::IPXE),
+        }
+    }
+
+    /// The NIC that QEMU emulates for it, with its ROM, and a network on which QEMU itself serves these files; `None`: it
+    /// is on the synthetic NIC.
+    ///
+    /// QEMU answers a frame while the guest sends it, so that runs repeat. virtio-net has to be told so: it would else send
+    /// from a thread of its own.
+    pub fn other_nic(self, lab: &Lab, files: &Path, boot_file: &str) -> Option<OtherNic> {
+        let (device, rom) = match self {
+            Self::Hvpxe | Self::Ipxe => return None,
+            Self::IpxeE1000 => ("e1000", "pxe-e1000.rom"),
+            Self::IpxeVirtio => ("virtio-net-pci,disable-legacy=on,ioeventfd=off,tx=timer", "pxe-virtio.rom"),
+        };
+        Some(OtherNic {
+            device,
+            rom: lab.packages.join("usr/share/qemu").join(rom),
+            files: files.to_owned(),
+            bootfile: boot_file.to_owned(),
+        })
+    }
 }
 
 /// What fetches the files.
@@ -88,7 +139,7 @@ pub struct Contestant {
 
 impl Contestant {
     /// All of them. undionly.kpxe on iPXE's own UNDI is not among them: on this NIC it doesn't get as far as a lease.
-    pub const ALL: [Self; 10] = {
+    pub const ALL: [Self; 12] = {
         use Program::*;
         use Stack::*;
         const fn of(stack: Stack, program: Program) -> Contestant {
@@ -105,15 +156,14 @@ impl Contestant {
             of(Hvpxe, Lpxelinux),
             of(Ipxe, Lpxelinux),
             of(Hvpxe, Undionly),
+            of(IpxeE1000, Itself),
+            of(IpxeVirtio, Itself),
         ]
     };
 
     /// Its name, for tables and options.
     pub fn name(self) -> String {
-        let stack = match self.stack {
-            Stack::Hvpxe => "hvpxe",
-            Stack::Ipxe => "ipxe",
-        };
+        let stack = self.stack.name();
         let program = match self.program {
             Program::Itself => return stack.to_owned(),
             Program::ReadFile => "read-file",
@@ -141,6 +191,8 @@ impl Contestant {
             (Stack::Ipxe, Program::Itself) | (_, Program::Undionly | Program::Lpxelinux) => {
                 &[Protocol::Tftp, Protocol::Http]
             }
+            // For size, memory and boot only: a download says more about QEMU's NIC than about them.
+            (Stack::IpxeE1000 | Stack::IpxeVirtio, _) => &[],
             _ => &[Protocol::Tftp],
         }
     }
@@ -196,11 +248,12 @@ impl Contestant {
             None => commands.push(fetch),
         }
         let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-        machine(self.stack, lab, files, &script(&commands), switches, setting)
+        machine(self.stack, lab, files, None, &script(&commands), switches, setting)
     }
 }
 
-/// A machine with a stack: our ROM boots by itself, iPXE runs the script.
+/// A machine with a stack: a ROM boots by itself, `ipxe.lkrn` runs the script. A server on a network of QEMU's own names
+/// the boot file.
 ///
 /// # Errors
 /// When the script can't be written.
@@ -208,6 +261,7 @@ pub fn machine(
     stack: Stack,
     lab: &Lab,
     files: &Path,
+    boot_file: Option<&str>,
     script: &str,
     switches: Vec<(String, String)>,
     setting: &Setting,
@@ -222,7 +276,7 @@ pub fn machine(
         kernel: (stack == Stack::Ipxe).then_some(kernel),
         acpi_table: None,
         drives: Vec::new(),
-        other_nic: None,
+        other_nic: stack.other_nic(lab, files, boot_file.unwrap_or_default()),
         other_roms: Vec::new(),
         settings: Vec::new(),
         rom_place: 0,
@@ -268,6 +322,7 @@ mod tests {
         for contestant in Contestant::ALL {
             assert!(Contestant::ALL.contains(&contestant.rival()), "{}", contestant.name());
             assert_eq!(contestant.rival().stack, Stack::Ipxe);
+            assert!(contestant.stack.is_synthetic() || contestant.protocols().is_empty());
         }
     }
 

@@ -82,13 +82,13 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     let meter = fs::read(build::meter(workspace)?)?;
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     if args.short {
-        let results = measure_visibly(&lab, &meter, plan::short(SHIFT), jobs)?;
+        let results = measure_visibly(&lab, &meter, plan::short(SHIFT), Rivals::LeftOut, jobs)?;
         print!("{}", table::text(&results));
         return if args.record { record::write(workspace, &results) } else { record::compare(workspace, &results) };
     }
     let contestants = if args.contestant.is_empty() { Contestant::ALL.to_vec() } else { args.contestant.clone() };
     let sizes = if args.size.is_empty() { SIZES.to_vec() } else { args.size.clone() };
-    let results = measure_visibly(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), jobs)?;
+    let results = measure_visibly(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), Rivals::Measured, jobs)?;
     println!("{}", table::text(&results));
     for (name, text) in [("bench.json", json::text(&results)?), ("bench.svg", bars::svg(&results))] {
         let path = workspace.root.join("dist").join(name);
@@ -105,7 +105,7 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
 pub fn guard(lab: &Lab) -> Result<()> {
     let workspace = Workspace::find()?;
     let meter = fs::read(build::meter(&workspace)?)?;
-    record::compare(&workspace, &measure(lab, &meter, plan::short(SHIFT), 1, |_| ())?)
+    record::compare(&workspace, &measure(lab, &meter, plan::short(SHIFT), Rivals::LeftOut, 1, |_| ())?)
 }
 
 /// For the tests: makes the same measurement twice, on a wire that loses frames; every count must be the same.
@@ -121,25 +121,33 @@ pub fn repeats(lab: &Lab) -> Result<()> {
 }
 
 /// As [`measure`], with a word on what is being done.
-fn measure_visibly(lab: &Lab, meter: &[u8], sections: Vec<Section>, jobs: usize) -> Result<Results> {
+fn measure_visibly(lab: &Lab, meter: &[u8], sections: Vec<Section>, rivals: Rivals, jobs: usize) -> Result<Results> {
     let step = Step::start("Measuring");
-    let results = measure(lab, meter, sections, jobs, |what| step.detail(what))?;
+    let results = measure(lab, meter, sections, rivals, jobs, |what| step.detail(what))?;
     step.done("done");
     Ok(results)
 }
 
-/// Makes all runs of the plan, those of the rivals included.
+/// Whether the runs are made that the plan's are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rivals {
+    Measured,
+    LeftOut,
+}
+
+/// Makes all runs of the plan, and those of the rivals.
 fn measure(
     lab: &Lab,
     meter: &[u8],
     sections: Vec<Section>,
+    rivals: Rivals,
     jobs: usize,
     tell: impl Fn(String) + Sync,
 ) -> Result<Results> {
     let bench = Bench::new(lab, meter);
     let mut items: Vec<Item> = Vec::new();
     for item in sections.iter().flat_map(|section| &section.items) {
-        let needed = [Some(item.clone()), Some(item.rival()).filter(|_| results::has_rival(&sections))];
+        let needed = [Some(item.clone()), Some(item.rival()).filter(|_| rivals == Rivals::Measured)];
         for item in needed.into_iter().flatten() {
             if !items.contains(&item) {
                 items.push(item);

@@ -126,6 +126,8 @@ const LOSSY_MB: u64 = 10;
 
 const OURS: Contestant = Contestant { stack: Stack::Hvpxe, program: Program::Itself };
 const IPXE: Contestant = Contestant { stack: Stack::Ipxe, program: Program::Itself };
+const IPXE_E1000: Contestant = Contestant { stack: Stack::IpxeE1000, program: Program::Itself };
+const IPXE_VIRTIO: Contestant = Contestant { stack: Stack::IpxeVirtio, program: Program::Itself };
 
 /// The whole benchmark: `contestants`, files of `sizes` MB.
 pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Section> {
@@ -136,9 +138,11 @@ pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Sectio
     let natives = chosen(&[OURS, IPXE]);
     let item = |contestant: Contestant, task: Task, setting: Setting| Item { contestant, task, setting };
 
+    let roms = chosen(&[IPXE_E1000, IPXE_VIRTIO]);
+    let booted = [natives.clone(), roms].concat();
     let boot = [Task::Boot, Task::PowerOn]
         .into_iter()
-        .flat_map(|task| natives.iter().map(move |&who| item(who, task.clone(), plain())))
+        .flat_map(|task| booted.iter().map(move |&who| item(who, task.clone(), plain())))
         .collect();
     let mut downloads = Vec::new();
     for &size in sizes {

@@ -34,8 +34,8 @@ pub struct Bench<'a> {
     lab: &'a Lab,
     /// The meter's boot program.
     meter: &'a [u8],
-    /// Where SeaBIOS may enter our ROM, by the number of NICs.
-    boot_entries: Mutex<BTreeMap<u32, Vec<u64>>>,
+    /// Where SeaBIOS may enter a stack's ROM, by the number of NICs.
+    boot_entries: Mutex<BTreeMap<(Stack, u32), Vec<u64>>>,
 }
 
 impl<'a> Bench<'a> {
@@ -44,23 +44,25 @@ impl<'a> Bench<'a> {
         Self { lab, meter, boot_entries: Mutex::default() }
     }
 
-    /// Where SeaBIOS may enter our ROM on a machine with so many NICs.
-    fn boot_entries(&self, setting: &Setting) -> Result<Vec<u64>> {
-        if let Some(known) = self.known_entries().get(&setting.nics) {
+    /// Where a stack is entered on a machine with so many NICs: by SeaBIOS, or by QEMU that loads a kernel.
+    fn boot_entries(&self, stack: Stack, setting: &Setting) -> Result<Vec<u64>> {
+        let Some(name) = stack.rom_name() else { return Ok(vec![KERNEL_ENTRY]) };
+        let key = (stack, setting.nics);
+        if let Some(known) = self.known_entries().get(&key) {
             return Ok(known.clone());
         }
         let files = directory()?;
-        let machine = contestant::machine(Stack::Hvpxe, self.lab, files.path(), "", Vec::new(), setting)?;
+        let machine = contestant::machine(stack, self.lab, files.path(), None, "", Vec::new(), setting)?;
         let mut session = start(self.lab, &machine)?;
         session.expect(BEFORE_BOOT_ENTRY, LIMIT)?;
         let mut ram = Vec::new();
         File::open(session.ram())?.take(FIRST_MIB).read_to_end(&mut ram).context("can't read the guest's RAM")?;
-        let entries: Vec<_> = rom_area::boot_entries(&ram)?.into_iter().map(|entry| entry.vector).collect();
-        self.known_entries().insert(setting.nics, entries.clone());
+        let entries: Vec<_> = rom_area::boot_entries(&ram, name)?.into_iter().map(|entry| entry.vector).collect();
+        self.known_entries().insert(key, entries.clone());
         Ok(entries)
     }
 
-    fn known_entries(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<u64>>> {
+    fn known_entries(&self) -> MutexGuard<'_, BTreeMap<(Stack, u32), Vec<u64>>> {
         self.boot_entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,10 +127,7 @@ impl<'a> Bench<'a> {
                 Ok((machine, POWER_ON.to_owned(), "boot-program".to_owned()))
             }
             Task::Boot => {
-                let entries = match contestant.stack {
-                    Stack::Hvpxe => self.boot_entries(setting)?,
-                    Stack::Ipxe => vec![KERNEL_ENTRY],
-                };
+                let entries = self.boot_entries(contestant.stack, setting)?;
                 let mut marks = vec![("boot-program", at(0))];
                 marks.extend(entries.into_iter().map(|entry| ("boot-entry", entry)));
                 let machine = self.meter_machine(contestant.stack, files, 1, setting, &marks)?;
@@ -148,9 +147,9 @@ impl<'a> Bench<'a> {
     ) -> Result<Machine> {
         let name = contestant::write_meter(files, meter::orders::null_calls(self.meter, calls))?;
         let mut switches = setting.server_switches();
-        switches.push(("boot-file".to_owned(), name));
-        let mut machine =
-            contestant::machine(stack, self.lab, files, &contestant::script(&["autoboot"]), switches, setting)?;
+        switches.push(("boot-file".to_owned(), name.clone()));
+        let script = contestant::script(&["autoboot"]);
+        let mut machine = contestant::machine(stack, self.lab, files, Some(&name), &script, switches, setting)?;
         if let Some(hyperv) = &mut machine.hyperv {
             hyperv.switches.extend(marks.iter().map(|(name, address)| format!("mark={name}:{address:x}")));
         }

@@ -5,6 +5,12 @@ use std::fmt::Write;
 use super::plan::Item;
 use super::results::{Figure, Results};
 
+/// In place of a number that can't be had.
+const ABSENT: &str = "-";
+/// What is said below a table with contestants on NICs that QEMU emulates.
+const OTHER_NICS: &str = "ipxe-e1000 and ipxe-virtio are on NICs that QEMU emulates: their exits can't be counted, and QEMU's own \
+     DHCP and TFTP server answers them.";
+
 /// The tables, one a section. A number in brackets is the ratio to iPXE at the same task.
 pub fn text(results: &Results) -> String {
     let mut text = String::new();
@@ -27,6 +33,9 @@ pub fn text(results: &Results) -> String {
             heading.extend(names.into_iter().map(str::to_owned));
             text.push_str(&aligned(&heading, &rows));
         }
+        if section.items.iter().any(|item| !item.contestant.stack.is_synthetic()) {
+            let _ = writeln!(text, "  {ABSENT}  {OTHER_NICS}");
+        }
     }
     text
 }
@@ -35,10 +44,15 @@ fn row(item: &Item, figures: &[Figure]) -> Vec<String> {
     let mut row = vec![item.contestant.name(), item.words()];
     let is_rival = item.rival() == *item;
     row.extend(figures.iter().map(|figure| match figure.ratio().filter(|_| !is_rival) {
-        Some(ratio) => format!("{} ({ratio:.2})", number(figure.value)),
-        None => number(figure.value),
+        Some(ratio) => format!("{} ({ratio:.2})", cell(figure.value)),
+        None => cell(figure.value),
     }));
     row
+}
+
+/// A number, or that there is none.
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(|| ABSENT.to_owned(), number)
 }
 
 /// A number with about four digits.

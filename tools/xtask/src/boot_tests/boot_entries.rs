@@ -44,7 +44,8 @@ fn named(bench: &Bench) -> Result<()> {
         }
         let mut session = bench.start_with_keyboard(&machine)?;
         session.expect("1 to 8 picks a card", BOOT)?;
-        let entries = rom_area::boot_entries(&fs::read(session.ram()).context("can't read the guest's RAM")?)?;
+        let ram = fs::read(session.ram()).context("can't read the guest's RAM")?;
+        let entries = rom_area::boot_entries(&ram, rom_area::HVPXE)?;
         finish(session)?;
         ensure!(entries.len() == cards.min(MOST_ENTRIES), "{cards} cards: {entries:?}");
         for (entry, number) in entries.iter().zip(1..) {

@@ -36,7 +36,7 @@ fn budgets(bench: &Bench) -> Result<()> {
     ensure!(held > 0, "the ROM holds no base memory while PXELINUX runs: where is its PXE API?");
     ensure!(held <= MOST_RESIDENT_KIB, "the ROM holds {held} KiB of base memory, over {MOST_RESIDENT_KIB}");
 
-    let rom = &ram[rom_area::find(&ram).context("the ROM is not in the option-ROM area")?];
+    let rom = &ram[rom_area::find(&ram, rom_area::HVPXE).context("the ROM is not in the option-ROM area")?];
     ensure!(rom.len() <= MOST_ROM_AREA, "the ROM keeps {} bytes after POST, over {MOST_ROM_AREA}", rom.len());
     let sum = rom.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
     ensure!(sum == 0, "the ROM's checksum is wrong: something was written into its area after POST");

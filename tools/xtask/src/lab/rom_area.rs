@@ -1,4 +1,4 @@
-//! Our ROM as a machine has it after POST: found by signature, length and name.
+//! An option ROM as a machine has it after POST: found by signature, length and a name in it.
 
 use std::ops::Range;
 
@@ -12,12 +12,17 @@ const STEP: usize = 2048;
 /// More boot entries than any ROM has (policy): its headers go round in a circle then.
 const MOST_ENTRIES: usize = 16;
 
-/// Where our ROM lies.
-pub fn find(ram: &[u8]) -> Option<Range<usize>> {
+/// The name that is in our ROM.
+pub const HVPXE: &str = "hvpxe";
+/// The name that is in iPXE's.
+pub const IPXE: &str = "iPXE";
+
+/// Where the ROM with this name in it lies.
+pub fn find(ram: &[u8], name: &str) -> Option<Range<usize>> {
     AREA.step_by(STEP).find_map(|at| {
         let header = ram.get(at..at + 3).filter(|header| header.starts_with(&[0x55, 0xaa]))?;
         let place = at..at + usize::from(header[2]) * 512;
-        ram.get(place.clone())?.windows(5).any(|name| name == b"hvpxe").then_some(place)
+        ram.get(place.clone())?.windows(name.len()).any(|bytes| bytes == name.as_bytes()).then_some(place)
     })
 }
 
@@ -36,8 +41,8 @@ pub struct BootEntry {
 ///
 /// # Errors
 /// When the ROM isn't there, a PnP header breaks a rule, or none has such a vector.
-pub fn boot_entries(ram: &[u8]) -> Result<Vec<BootEntry>> {
-    let place = find(ram).context("our ROM is not in the option-ROM area")?;
+pub fn boot_entries(ram: &[u8], name: &str) -> Result<Vec<BootEntry>> {
+    let place = find(ram, name).with_context(|| format!("{name}'s ROM is not in the option-ROM area"))?;
     let (start, rom) = (place.start, &ram[place]);
     let mut entries = Vec::new();
     let mut at = usize::from(read_u16(rom, PNP_POINTER)?);
@@ -63,22 +68,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_rom_is_told_from_others() {
+    fn a_rom_is_told_from_others() {
         let mut ram = vec![0; 0x10_0000];
         ram[0xc_0000..0xc_0003].copy_from_slice(&[0x55, 0xaa, 4]);
-        assert_eq!(find(&ram), None);
+        assert_eq!(find(&ram, HVPXE), None);
         ram[0xc_c800..0xc_c803].copy_from_slice(&[0x55, 0xaa, 5]);
         ram[0xc_c900..0xc_c905].copy_from_slice(b"hvpxe");
-        assert_eq!(find(&ram), Some(0xc_c800..0xc_c800 + 2560));
-        assert!(boot_entries(&ram).is_err());
+        assert_eq!(find(&ram, IPXE), None);
+        assert_eq!(find(&ram, HVPXE), Some(0xc_c800..0xc_c800 + 2560));
+        assert!(boot_entries(&ram, HVPXE).is_err());
         ram[0xc_c81a] = 0x40;
         ram[0xc_c840..0xc_c844].copy_from_slice(b"$PnP");
         ram[0xc_c850..0xc_c852].copy_from_slice(&[0x00, 0x01]);
         ram[0xc_c85a..0xc_c85c].copy_from_slice(&[0x34, 0x02]);
-        assert!(boot_entries(&ram).is_err(), "a wrong checksum");
+        assert!(boot_entries(&ram, HVPXE).is_err(), "a wrong checksum");
         ram[0xc_c849] = 0x97;
-        assert_eq!(boot_entries(&ram).unwrap(), [BootEntry { name: "hvpxe".to_owned(), vector: 0xc_ca34 }]);
+        assert_eq!(boot_entries(&ram, HVPXE).unwrap(), [BootEntry { name: "hvpxe".to_owned(), vector: 0xc_ca34 }]);
         (ram[0xc_c846], ram[0xc_c849]) = (0x40, 0x57);
-        assert_eq!(boot_entries(&ram).unwrap().len(), MOST_ENTRIES, "a circle");
+        assert_eq!(boot_entries(&ram, HVPXE).unwrap().len(), MOST_ENTRIES, "a circle");
     }
 }
