@@ -3,7 +3,8 @@
  * without a network. It finds the first UNDI ROM ID (PXE 2.1), reserves base memory, calls the loader and START_UNDI, and
  * enters the program with the registers and the stack that PXE promises.
  *
- * Says `NO UNDI`, `UNDI FAILED` or `READ FAILED` when that goes wrong.
+ * Says `PRESS A KEY` and waits for one before it enters the program. Says `NO UNDI`, `UNDI FAILED` or `READ FAILED` when it
+ * does not get there.
  */
         .section .probe, "awx"
         .code16
@@ -89,6 +90,10 @@ undi_start:
         addw    $PIECE_SECTORS * 32, packet + 6
         loop    5b
 
+        movw    $ready, %si
+        call    print
+        xorw    %ax, %ax
+        int     $0x16                   /* wait for a key */
         les     block + 0x14, %bx
         pushl   block + 0x10            /* !PXE */
         pushw   %cs
@@ -98,17 +103,23 @@ undi_start:
 failed:
         movw    $undi_failed, %si
 say:
-        lodsb
-        testb   %al, %al
-        jz      halt
-        movb    $0x0e, %ah
-        movw    $0x0007, %bx
-        int     $0x10
-        jmp     say
+        call    print
 halt:
         hlt
         jmp     halt
 
+print:
+        movw    $0x0007, %bx
+1:      lodsb
+        testb   %al, %al
+        jz      2f
+        movb    $0x0e, %ah
+        int     $0x10
+        jmp     1b
+2:      ret
+
+ready:
+        .asciz  "PRESS A KEY"
 no_undi:
         .asciz  "NO UNDI"
 undi_failed:

@@ -201,7 +201,7 @@ impl RunArgs {
             settings: self.settings.clone(),
             rom_place: 0,
             restarts: false,
-            kvm: false,
+            kvm_from: None,
             hyperv: (!self.no_hyperv).then_some(hyperv),
             network,
             display: None,

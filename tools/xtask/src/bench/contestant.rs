@@ -281,7 +281,7 @@ pub fn machine(
         settings: Vec::new(),
         rom_place: 0,
         restarts: false,
-        kvm: false,
+        kvm_from: None,
         hyperv: Some(HyperV {
             plugin: lab.plugin.clone(),
             switches: setting.host_switches(files),

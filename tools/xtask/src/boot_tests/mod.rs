@@ -145,7 +145,7 @@ impl Bench {
             settings: Vec::new(),
             rom_place: 0,
             restarts: false,
-            kvm: false,
+            kvm_from: None,
             hyperv: Some(HyperV {
                 plugin: self.lab.plugin.clone(),
                 switches: Vec::new(),

@@ -58,7 +58,7 @@ impl Stack {
             drives: vec![Drive::Disk(disk)],
             rom_place: 0,
             restarts: false,
-            kvm: false,
+            kvm_from: None,
             other_nic,
             settings: Vec::new(),
             hyperv: is_ours.then_some(hyperv),

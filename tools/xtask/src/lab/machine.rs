@@ -61,8 +61,8 @@ pub struct Machine {
     pub settings: Vec<String>,
     /// `None`: an ordinary PC.
     pub hyperv: Option<HyperV>,
-    /// Run by KVM, which leaves no room for a Hyper-V host.
-    pub kvm: bool,
+    /// A state that [`Session::save`](super::session::Session::save) kept: KVM goes on from there, without a Hyper-V host.
+    pub kvm_from: Option<PathBuf>,
     /// What the NIC is connected to.
     pub network: Network,
     /// Where the screen is shown; `None`: its text goes to the serial port.
@@ -145,8 +145,13 @@ impl Machine {
     pub fn command(&self, qemu: &Qemu, files: &SessionFiles) -> Result<Command> {
         let mut command = qemu.command();
         // Nothing that a person didn't ask for: no second NIC, no floppy, no CD.
-        let accelerator = if self.kvm { "kvm" } else { "tcg" };
+        let accelerator = if self.kvm_from.is_some() { "kvm" } else { "tcg" };
         command.args(["-nodefaults", "-accel", accelerator, "-cpu", "max", "-vga", "std"]);
+        if let Some(state) = &self.kvm_from {
+            command.arg("-incoming").arg(words(["file:".into(), state.into()]));
+            // The interrupt controllers of TCG, whose state the ones in the kernel do not go on from.
+            command.args(["-machine", "kernel-irqchip=split"]);
+        }
         if !self.restarts {
             command.arg("-no-reboot");
         }
@@ -265,7 +270,7 @@ mod tests {
             settings: Vec::new(),
             rom_place: 0,
             restarts: false,
-            kvm: false,
+            kvm_from: None,
             hyperv: None,
             network: Network::Netdev("user".to_owned()),
             display: None,

@@ -20,6 +20,10 @@ use crate::setup::qemu::Qemu;
 
 /// How often a wait looks whether QEMU is still there (policy).
 const LOOK: Duration = Duration::from_millis(100);
+/// Typed on the console, it takes the keyboard to QEMU's monitor: Ctrl-A, C.
+const TO_MONITOR: &str = "\x01c";
+/// The monitor's prompt: it has done the command before.
+const PROMPT: &str = "(qemu)";
 /// Console lines shown when something expected did not come (policy).
 const SHOWN_LINES: usize = 20;
 
@@ -202,6 +206,18 @@ impl Session {
         keyboard.write_all(text.as_bytes())?;
         keyboard.flush()?;
         Ok(())
+    }
+
+    /// Keeps the state of the machine in a file, and stops it. It needs a keyboard: QEMU's monitor is on the serial port, too.
+    ///
+    /// # Errors
+    /// As [`Self::expect`].
+    pub fn save(&mut self, state: &Path, limit: Duration) -> Result<()> {
+        let path = state.to_str().context("QEMU's monitor takes no such path")?;
+        self.type_text(TO_MONITOR)?;
+        self.expect(PROMPT, limit)?;
+        self.type_text(&format!("migrate file:{path}\n"))?;
+        self.expect_times(PROMPT, 2, limit)
     }
 
     /// The console up to now, as plain text.
