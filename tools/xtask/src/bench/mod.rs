@@ -4,6 +4,7 @@ mod bars;
 mod contestant;
 mod json;
 mod mark;
+mod memory;
 mod plan;
 pub mod profile;
 mod record;
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use self::contestant::Contestant;
+use self::memory::{Footprint, Holder};
 use self::plan::{Item, Section};
 use self::results::Results;
 use self::run::Bench;
@@ -89,7 +91,8 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     let contestants = if args.contestant.is_empty() { Contestant::ALL.to_vec() } else { args.contestant.clone() };
     let sizes = if args.size.is_empty() { SIZES.to_vec() } else { args.size.clone() };
     let results = measure_visibly(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), Rivals::Measured, jobs)?;
-    println!("{}", table::text(&results));
+    let footprints = memory_visibly(&lab, &contestants, args.shift)?;
+    println!("{}{}", table::text(&results), table::memory(&footprints));
     for (name, text) in [("bench.json", json::text(&results)?), ("bench.svg", bars::svg(&results))] {
         let path = workspace.root.join("dist").join(name);
         fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
@@ -106,6 +109,14 @@ pub fn guard(lab: &Lab) -> Result<()> {
     let workspace = Workspace::find()?;
     let meter = fs::read(build::meter(&workspace)?)?;
     record::compare(&workspace, &measure(lab, &meter, plan::short(SHIFT), Rivals::LeftOut, 1, |_| ())?)
+}
+
+/// For the tests: what our ROMs take of the machine's memory is within the project's targets.
+///
+/// # Errors
+/// What is more.
+pub fn memory_guard(lab: &Lab) -> Result<()> {
+    memory::guard(lab, SHIFT)
 }
 
 /// For the tests: makes the same measurement twice, on a wire that loses frames; every count must be the same.
@@ -133,6 +144,14 @@ fn measure_visibly(lab: &Lab, meter: &[u8], sections: Vec<Section>, rivals: Riva
 enum Rivals {
     Measured,
     LeftOut,
+}
+
+/// As [`memory::measure`], with a word on what is being done.
+fn memory_visibly(lab: &Lab, contestants: &[Contestant], shift: u8) -> Result<Vec<Footprint>> {
+    let step = Step::start("Looking at memory");
+    let footprints = memory::measure(lab, &Holder::of(contestants), shift, |what| step.detail(what))?;
+    step.done("done");
+    Ok(footprints)
 }
 
 /// Makes all runs of the plan, and those of the rivals.

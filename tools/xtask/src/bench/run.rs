@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,8 +25,6 @@ const LIMIT: Duration = Duration::from_secs(900);
 const KERNEL_ENTRY: u64 = 0x1_0200;
 /// What SeaBIOS says before it calls the ROM's boot entry.
 const BEFORE_BOOT_ENTRY: &str = "Booting from ROM";
-/// Guest RAM up to the BIOS.
-const FIRST_MIB: u64 = 1 << 20;
 
 /// What every run needs.
 pub struct Bench<'a> {
@@ -55,9 +52,8 @@ impl<'a> Bench<'a> {
         let machine = contestant::machine(stack, self.lab, files.path(), None, "", Vec::new(), setting)?;
         let mut session = start(self.lab, &machine)?;
         session.expect(BEFORE_BOOT_ENTRY, LIMIT)?;
-        let mut ram = Vec::new();
-        File::open(session.ram())?.take(FIRST_MIB).read_to_end(&mut ram).context("can't read the guest's RAM")?;
-        let entries: Vec<_> = rom_area::boot_entries(&ram, name)?.into_iter().map(|entry| entry.vector).collect();
+        let memory = session.low_memory()?;
+        let entries: Vec<_> = rom_area::boot_entries(&memory, name)?.into_iter().map(|entry| entry.vector).collect();
         self.known_entries().insert(key, entries.clone());
         Ok(entries)
     }

@@ -2,11 +2,18 @@
 
 use std::fmt::Write;
 
+use super::memory::Footprint;
 use super::plan::Item;
 use super::results::{Figure, Results};
 
 /// In place of a number that can't be had.
 const ABSENT: &str = "-";
+/// Over the table of memory.
+const MEMORY_TITLE: &str = "Memory in KiB: ROM file, what is kept of it in the option-ROM area, extended memory that POST takes; base and \
+     extended memory that is gone when the boot program runs";
+/// Below it.
+const NOT_A_ROM: &str =
+    "ipxe.lkrn is no option ROM. What a ROM allocates for POST alone, by PMM, the map shows again afterwards.";
 /// What is said below a table with contestants on NICs that QEMU emulates.
 const OTHER_NICS: &str = "ipxe-e1000 and ipxe-virtio are on NICs that QEMU emulates: their exits can't be counted, and QEMU's own \
      DHCP and TFTP server answers them.";
@@ -64,6 +71,22 @@ pub fn number(value: f64) -> String {
         size if size < 1000.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
+}
+
+/// What the contestants take of the machine's memory.
+pub fn memory(footprints: &[Footprint]) -> String {
+    if footprints.is_empty() {
+        return String::new();
+    }
+    let heading = ["", "", "ROM file", "kept after POST", "extended after POST", "base", "extended"].map(str::to_owned);
+    let kib = |bytes: Option<u64>| cell(bytes.map(|bytes| bytes as f64 / 1024.0));
+    let row = |found: &Footprint| {
+        let Footprint { name, rom_file, rom_area, extended_after_post, base, extended } = found;
+        let cells = [*rom_file, *rom_area, *extended_after_post, Some(*base), Some(*extended)];
+        [name.clone(), String::new()].into_iter().chain(cells.map(kib)).collect()
+    };
+    let rows: Vec<_> = footprints.iter().map(row).collect();
+    format!("\n{MEMORY_TITLE}\n{}  {ABSENT}  {NOT_A_ROM}\n", aligned(&heading, &rows))
 }
 
 /// Columns: names to the left, numbers to the right.

@@ -17,10 +17,19 @@ pub const TESTS: &[BootTest] = &[
         about: "a download over a wire that loses frames has the same counts twice, to the instruction",
         run: repeats,
     },
+    BootTest {
+        name: "bench-memory",
+        about: "the ROMs take at most 12 KiB of base and 2 MiB of extended memory, and hvpxe.rom has at most 56 KiB",
+        run: memory,
+    },
 ];
 
 fn guard(bench: &Bench) -> Result<()> {
     bench::guard(&bench.lab)
+}
+
+fn memory(bench: &Bench) -> Result<()> {
+    bench::memory_guard(&bench.lab)
 }
 
 fn repeats(bench: &Bench) -> Result<()> {

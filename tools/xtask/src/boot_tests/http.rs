@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use netserver::Event;
 
-use super::probed::{at_probe, memory};
+use super::probed::at_probe;
 use super::syslinux::{add_floppy, config, start};
 use super::{BOOT, Bench, BootTest, finish, noise};
 use crate::lab::clients::compose_grub;
@@ -63,7 +63,7 @@ fn boots(bench: &Bench, url: &str, switches: &[(&str, &str)]) -> Result<(String,
     let network = bench.server(&[&[("boot-file", url)], switches].concat());
     let mut session = bench.start(&bench.machine(network))?;
     session.expect(STARTING, RETRIES)?;
-    let loaded = &memory(&session)?[NBP..NBP + LEN];
+    let loaded = &session.low_memory()?[NBP..NBP + LEN];
     let wrong = loaded.iter().zip(&program).position(|(loaded, sent)| loaded != sent);
     let report = finish(session)?;
     ensure!(wrong.is_none(), "byte {} of the boot program is another one in memory", wrong.unwrap_or_default());

@@ -1,8 +1,7 @@
 //! Machines with the probe (tests/probe) on a disk before the ROM in the boot order and on a floppy behind it: it tells what
 //! the machine looked like before the network boot, and what a boot program left of it.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::ops::Range;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -14,8 +13,6 @@ use crate::lab::machine::Machine;
 use crate::lab::network::Network;
 use crate::lab::session::Session;
 
-/// What is looked at: the first megabyte.
-const LOOKED_AT: usize = 1 << 20;
 /// Length of the images: a 1.44 MB floppy.
 pub const FLOPPY_LEN: usize = 1_474_560;
 /// Where base memory ends at the latest.
@@ -40,7 +37,7 @@ impl Snapshot {
     /// # Errors
     /// When what the BIOS says about memory is wrong for any BIOS.
     pub fn take(session: &Session) -> Result<Self> {
-        let memory = memory(session)?;
+        let memory = session.low_memory()?;
         let found = Findings::read(&memory).map_err(|broken| anyhow!("{broken}"))?;
         Ok(Self { memory, found })
     }
@@ -109,16 +106,6 @@ fn vector(memory: &[u8], number: usize) -> u32 {
     let at = number * 4;
     let word = |at: usize| u32::from(u16::from_le_bytes([memory[at], memory[at + 1]]));
     (word(at + 2) << 4) + word(at)
-}
-
-/// The first megabyte of a machine.
-///
-/// # Errors
-/// When it can't be read.
-pub fn memory(session: &Session) -> Result<Vec<u8>> {
-    let mut memory = vec![0; LOOKED_AT];
-    File::open(session.ram())?.read_exact(&mut memory).context("can't read the guest's RAM")?;
-    Ok(memory)
 }
 
 impl Bench {

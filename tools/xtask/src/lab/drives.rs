@@ -48,13 +48,12 @@ impl Drive {
     }
 }
 
-/// Another NIC, one that QEMU emulates, first in the boot order, on a network of its own: like Hyper-V's legacy
-/// network adapter.
+/// Another NIC, one that QEMU emulates, on a network of its own: like Hyper-V's legacy network adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherNic {
     /// QEMU's device, with properties.
     pub device: &'static str,
-    /// Its PXE ROM.
+    /// Its PXE ROM; empty: none.
     pub rom: PathBuf,
     /// Directory of its TFTP server.
     pub files: PathBuf,
@@ -63,13 +62,13 @@ pub struct OtherNic {
 }
 
 impl OtherNic {
-    /// Adds it.
-    pub fn add(&self, command: &mut Command) {
+    /// Adds it, at this place in the boot order.
+    pub fn add(&self, command: &mut Command, boot_index: usize) {
         let mut netdev = OsString::from("user,id=other,net=192.168.77.0/24,tftp=");
         netdev.push(escaped(&self.files));
         netdev.push(format!(",bootfile={}", self.bootfile.replace(',', ",,")));
         command.arg("-netdev").arg(netdev);
-        let device = format!("{},netdev=other,bootindex=1,romfile=", self.device);
+        let device = format!("{},netdev=other,bootindex={boot_index},romfile=", self.device);
         command.arg("-device").arg(words([device.into(), escaped(&self.rom)]));
     }
 }

@@ -51,9 +51,9 @@ pub struct Machine {
     pub acpi_table: Option<PathBuf>,
     /// Drives, in the boot order.
     pub drives: Vec<Drive>,
-    /// How many of them come before the option ROM.
+    /// How many of them come before the option ROM, or the other NIC.
     pub rom_place: usize,
-    /// Another NIC to boot from, before all drives.
+    /// Another NIC to boot from, at the option ROM's place in the boot order.
     pub other_nic: Option<OtherNic>,
     /// Whether a reset starts the machine anew, rather than ends it.
     pub restarts: bool,
@@ -202,7 +202,7 @@ impl Machine {
             command.arg("-fw_cfg").arg(format!("name=opt/hvpxe/settings,string={settings}"));
         }
         if let Some(nic) = &self.other_nic {
-            nic.add(command);
+            nic.add(command, self.rom_place + 1);
         }
         for (index, drive) in self.drives.iter().enumerate() {
             // In between is the ROM or the other NIC.

@@ -26,6 +26,8 @@ const TO_MONITOR: &str = "\x01c";
 const PROMPT: &str = "(qemu)";
 /// Console lines shown when something expected did not come (policy).
 const SHOWN_LINES: usize = 20;
+/// Bytes of the first megabyte.
+const LOW_MEMORY: usize = 1 << 20;
 
 /// Where a copy of the console goes while the machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +230,16 @@ impl Session {
     /// The guest's RAM, as a file.
     pub fn ram(&self) -> PathBuf {
         self.files.ram()
+    }
+
+    /// Its first megabyte: base memory, option ROMs, the BIOS.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn low_memory(&self) -> Result<Vec<u8>> {
+        let mut memory = vec![0; LOW_MEMORY];
+        fs::File::open(self.ram())?.read_exact(&mut memory).context("can't read the guest's RAM")?;
+        Ok(memory)
     }
 
     /// Ends the machine and says what is left of it.
