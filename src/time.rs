@@ -1,4 +1,4 @@
-//! Time as the core counts it. No loop anywhere is calibrated.
+//! Time as the core counts it. No wait counts the rounds of a loop.
 
 /// Time on the partition reference counter, in units of 100 ns (TLFS, `HV_X64_MSR_TIME_REF_COUNT`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::Rom;
 use super::{bios, memory};
 use crate::arch::cpu;
-use crate::hv::{CpuidResult, Hypervisor};
+use crate::hv::{Clock, CpuidResult, Hypervisor};
 use crate::mem::pages::PoolPages;
 use crate::mem::pool::PagePool;
 use crate::mem::single::Single;
@@ -25,19 +25,7 @@ const HYPERVISOR_PRESENT: u32 = 1 << 31;
 const BDA_TICKS: u32 = 0x46c;
 const TICKS_100NS_PER_BIOS_TICK: u64 = 549_254;
 
-/// Cycles for which a reading of the reference counter stands (policy: 0.4 to 2 ms on real machines; no wait of ours is
-/// shorter than tens of milliseconds). Each reading is an exit.
-const READING_CYCLES: u64 = 1 << 21;
-
-/// The reference counter at its last reading.
-struct Reading {
-    /// Time-stamp counter just before.
-    cycles: u64,
-    /// Reference time in 100 ns; 0 before the first reading.
-    ticks: u64,
-}
-
-static LAST_READING: Single<Reading> = Single::new(Reading { cycles: 0, ticks: 0 });
+static CLOCK: Single<Clock> = Single::new(Clock::new());
 static HAS_REFERENCE_COUNTER: AtomicBool = AtomicBool::new(false);
 static POOL: Single<Option<PagePool>> = Single::new(None);
 
@@ -108,13 +96,7 @@ impl Hypervisor for Rom {
 
     fn now(&self) -> Ticks100ns {
         if HAS_REFERENCE_COUNTER.load(Ordering::Relaxed) {
-            let mut last = LAST_READING.borrow();
-            let cycles = cpu::time_stamp();
-            // Set back by a restored machine, the counter makes the difference large.
-            if last.ticks == 0 || cycles.wrapping_sub(last.cycles) >= READING_CYCLES {
-                *last = Reading { cycles, ticks: self.read_msr(HV_X64_MSR_TIME_REF_COUNT) };
-            }
-            Ticks100ns(last.ticks)
+            CLOCK.borrow().now(cpu::time_stamp(), || self.read_msr(HV_X64_MSR_TIME_REF_COUNT))
         } else {
             Ticks100ns(u64::from(memory::read_low(BDA_TICKS)) * TICKS_100NS_PER_BIOS_TICK)
         }

@@ -2,11 +2,13 @@
 //!
 //! [`Hypervisor`] is the seam: in the ROM it executes the instructions, in tests it calls the host model.
 
+mod clock;
 mod detect;
 mod hypercall;
 mod partition;
 mod synic;
 
+pub use clock::Clock;
 pub use detect::{Features, detect};
 pub use partition::{Owner, Partition, Sharing};
 pub use synic::Message;
