@@ -14,6 +14,14 @@ use super::{Block, MAX_FRAGMENTED_BLOCK, Request};
 /// Waits for an answer, in seconds, one after each try (PXE 2.1: 4 tries).
 const WAITS: [u64; 4] = [1, 2, 4, 8];
 
+/// Round trips of silence within a transfer after which the ACK is repeated for the first time (policy): the window's last
+/// block was lost, or the ACK itself. The server would notice after a second or more.
+const PATIENCE: u64 = 4;
+
+/// Least and most milliseconds of that wait (policy: above what a server's disk takes; that of the first try).
+const LEAST_PATIENCE: u64 = 100;
+const MOST_PATIENCE: u64 = WAITS[0] * SECOND;
+
 /// A repeated block is acknowledged again when our last ACK is at least this old, in milliseconds (policy: above any
 /// round trip, below any server's time-out). An answer to every copy would double all later blocks ("Sorcerer's
 /// apprentice", RFC 1123, section 4.2.3.1).
@@ -41,6 +49,8 @@ struct Open {
     unacked: u16,
     /// When the last ACK went out.
     acked_at: Ticks100ns,
+    /// Silence in milliseconds after which the ACK is repeated for the first time.
+    patience: u64,
     /// The server was told of the present gap.
     gap_reported: bool,
     /// The last block was taken.
@@ -195,6 +205,7 @@ impl Open {
             last: 0,
             unacked: 0,
             acked_at: net.machine.now(),
+            patience: MOST_PATIENCE,
             gap_reported: false,
             finished: false,
             refused: false,
@@ -274,7 +285,7 @@ impl Open {
             return Ok(Some(Block { number: self.last, len: 0, last: true }));
         }
         let mut now = net.machine.now();
-        let (tries, deadline) = self.silence.unwrap_or((0, now.plus_millis(WAITS[0] * SECOND)));
+        let (tries, deadline) = self.silence.unwrap_or((0, now.plus_millis(self.patience)));
         self.silence = Some((tries, deadline));
         while let Some(slot) = net.stack.receive_slot(net.nic, now, &self.filter())? {
             if let Some(block) = self.accept(net, slot, sink)? {
@@ -288,7 +299,7 @@ impl Open {
             }
         }
         if now >= deadline {
-            let wait = WAITS.get(tries + 1).ok_or(NetError::TftpReadTimeout)?;
+            let wait = WAITS.get(tries).ok_or(NetError::TftpReadTimeout)?;
             self.acknowledge(net)?;
             self.silence = Some((tries + 1, net.machine.now().plus_millis(wait * SECOND)));
         }
@@ -341,6 +352,10 @@ impl Open {
 
     /// Counts the next block in sequence as taken.
     fn advance<N: Nic, M: Machine>(&mut self, net: &mut Net<'_, N, M>, len: u16) -> Result<Block, NetError> {
+        if self.unacked == 0 {
+            let round_trip = net.machine.now().millis_since(self.acked_at);
+            self.patience = (PATIENCE * round_trip).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        }
         self.last = self.last.wrapping_add(1);
         self.unacked += 1;
         self.gap_reported = false;
