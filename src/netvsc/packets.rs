@@ -66,20 +66,21 @@ impl<H: Hypervisor> Device<H> {
         }
     }
 
-    /// Completes a packet whose frames were fetched, along with the next frame that is sent: one exit for both. False when
-    /// too many wait already and the ring has no room.
-    pub(super) fn complete_soon(&mut self, connection: &Connection<H>, transaction_id: u64) -> Result<bool, Error> {
+    /// Completes a packet whose frames were fetched, along with the next frame that is sent: one exit for both. At once when
+    /// too many frames wait for that; false when the ring has no room then.
+    pub(super) fn complete_soon(&mut self, connection: &Connection<H>, packet: &Waiting) -> Result<bool, Error> {
         let size = self.receive.as_ref().map_or(0, |receive| receive.pages.len());
-        if self.fetched.len() >= (size / BYTES_PER_FETCHED).clamp(1, MAX_FETCHED)
-            && !self.complete_fetched(connection)?
-        {
-            return Ok(false);
+        self.fetched_frames = self.fetched_frames.saturating_add(packet.completes as usize);
+        if self.fetched_frames > (size / BYTES_PER_FETCHED).clamp(1, MAX_FETCHED) {
+            let posted = self.post_fetched()? && self.post_completion(packet.transaction_id)?;
+            self.channel.notify(connection);
+            return Ok(posted);
         }
         if self.fetched.is_empty() {
             self.fetched_since = connection.hv().cycles();
         }
-        // There is room, by the test above.
-        let _ = self.fetched.push(transaction_id);
+        // There is room, by the test above: a packet has a frame.
+        let _ = self.fetched.push(packet.transaction_id);
         Ok(true)
     }
 
@@ -98,6 +99,7 @@ impl<H: Hypervisor> Device<H> {
             }
             self.fetched.pop();
         }
+        self.fetched_frames = 0;
         Ok(true)
     }
 
@@ -155,8 +157,8 @@ impl<H: Hypervisor> Device<H> {
                 length = 0;
             }
             if frames {
-                let last = index + 1 == count;
-                let waiting = Waiting { transaction_id: packet.transaction_id, offset, length, last };
+                let completes = if index + 1 == count { count as u32 } else { 0 };
+                let waiting = Waiting { transaction_id: packet.transaction_id, offset, length, completes };
                 // There is room, by the test above.
                 let _ = self.queue.push_back(waiting);
             } else if rndis && length != 0 {
@@ -172,7 +174,7 @@ impl<H: Hypervisor> Device<H> {
 
     /// Completes a packet now, or after what waits already; false when there is no room for either.
     fn complete_or_owe(&mut self, connection: &Connection<H>, transaction_id: u64) -> Result<bool, Error> {
-        let owed = Waiting { transaction_id, offset: 0, length: 0, last: true };
+        let owed = Waiting { transaction_id, offset: 0, length: 0, completes: 1 };
         Ok(self.complete(connection, transaction_id)? || self.queue.push_back(owed).is_ok())
     }
 }

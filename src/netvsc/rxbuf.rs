@@ -10,10 +10,11 @@ pub const MAX_WAITING: usize = 384;
 /// for themselves, so 64 KiB leave 20.
 pub const RECEIVE_PAGES: [usize; 4] = [128, 64, 32, 16];
 
-/// Most packets that were fetched and not completed yet (policy): as many as a boot program asks for in one go.
-pub const MAX_FETCHED: usize = 64;
-/// Receive buffer, in bytes, for each of them (policy): under a quarter of what the host has.
-pub const BYTES_PER_FETCHED: usize = 8192;
+/// Most frames that were fetched and not given back to the host yet (policy): two
+/// windows of TFTP, for after a loss the rest of a window is followed by a whole one.
+pub const MAX_FETCHED: usize = 128;
+/// Receive buffer, in bytes, for each of them (policy): the host keeps half of it, and four frames of the smallest one.
+pub const BYTES_PER_FETCHED: usize = 4096;
 
 /// A part of the receive buffer with one RNDIS message, and what to do after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct Waiting {
     pub offset: u32,
     /// Length in bytes; 0 when only the completion is still owed.
     pub length: u32,
-    /// It is the last of its packet: the packet is to be completed after it.
-    pub last: bool,
+    /// Parts that the packet has, if this is its last one: the packet is to be completed after it. Else 0.
+    pub completes: u32,
 }
 
 /// The queue.

@@ -12,11 +12,12 @@ use crate::nic::{MacAddress, Nic, NicStatistics, PacketFilter};
 use crate::vmbus::Connection;
 use crate::wire::vmbus::Guid;
 
-/// Cycles between two looks at an MSR in receive polls without data: about a millisecond (policy; 1 to 4 ms on real machines).
-const CHECK_CYCLES: u64 = 1 << 22;
+/// Cycles between two looks at an MSR in receive polls without data (policy: 7 to 34 ms; each is an exit, and who waits for
+/// a server is in no hurry to find that VMBus is lost).
+const CHECK_CYCLES: u64 = 1 << 25;
 /// Every so many looks in receive polls without data, the host's messages are fetched too: about once a second
 /// (policy). A card that is taken back shows nowhere else.
-const CHECKS_PER_SERVICE: u32 = 512;
+const CHECKS_PER_SERVICE: u32 = 64;
 
 /// Cycles without any confirmation of a sent frame after which the host counts as gone (policy: 7 to 34 s): somebody
 /// may have used VMBus and put the MSRs back so well that nothing else shows it.
@@ -140,8 +141,8 @@ impl<H: Platform> Arbiter<H> {
         self.network.trouble = result.err();
     }
 
-    /// After a receive poll without data. At most about once a millisecond it looks at one MSR: somebody who takes VMBus
-    /// changes SIMP, or HYPERCALL, or both.
+    /// After a receive poll without data. Once in a while it looks at one MSR: somebody who takes VMBus changes SIMP, or
+    /// HYPERCALL, or both.
     fn idle(&mut self) -> Result<(), Error> {
         let now = self.hv.cycles();
         if now.wrapping_sub(self.network.last_check) < CHECK_CYCLES {
