@@ -49,9 +49,13 @@ pub struct BenchArgs {
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=200))]
     size: Vec<u64>,
 
+    /// Only the rows that contain this text, such as "hvpxe: TFTP 100 MB" or "lost"; without what they are compared with.
+    #[arg(long, value_name = "TEXT")]
+    row: Option<String>,
+
     /// Only what the guard of the tests measures, against what is recorded. Ends with an error when a count has grown by more
     /// than 5 %.
-    #[arg(long, conflicts_with_all = ["contestant", "size"])]
+    #[arg(long, conflicts_with_all = ["contestant", "size", "row"])]
     short: bool,
 
     /// With --short: write the counts down as the new record.
@@ -90,7 +94,14 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     }
     let contestants = if args.contestant.is_empty() { Contestant::ALL.to_vec() } else { args.contestant.clone() };
     let sizes = if args.size.is_empty() { SIZES.to_vec() } else { args.size.clone() };
-    let results = measure_visibly(&lab, &meter, plan::whole(&contestants, &sizes, args.shift), Rivals::Measured, jobs)?;
+    let sections = plan::whole(&contestants, &sizes, args.shift);
+    if let Some(text) = &args.row {
+        let sections = plan::rows(sections, text);
+        ensure!(!sections.is_empty(), "no row contains {text:?}");
+        print!("{}", table::text(&measure_visibly(&lab, &meter, sections, Rivals::LeftOut, jobs)?));
+        return Ok(());
+    }
+    let results = measure_visibly(&lab, &meter, sections, Rivals::Measured, jobs)?;
     let footprints = memory_visibly(&lab, &contestants, args.shift)?;
     println!("{}{}", table::text(&results), table::memory(&footprints));
     for (name, text) in [("bench.json", json::text(&results)?), ("bench.svg", bars::svg(&results))] {

@@ -202,6 +202,16 @@ pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Sectio
         .collect()
 }
 
+/// Those rows that contain a text, as `contestant: task`.
+pub fn rows(sections: Vec<Section>, text: &str) -> Vec<Section> {
+    let has_text = |item: &Item| format!("{}: {}", item.contestant.name(), item.words()).contains(text);
+    sections
+        .into_iter()
+        .map(|section| Section { items: section.items.into_iter().filter(has_text).collect(), ..section })
+        .filter(|section| !section.items.is_empty())
+        .collect()
+}
+
 /// What the guard in the tests measures: the boot, downloads each way, a call.
 pub fn short(shift: u8) -> Vec<Section> {
     let item = |contestant, task| Item { contestant, task, setting: Setting::plain(shift) };
