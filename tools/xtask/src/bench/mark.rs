@@ -28,7 +28,7 @@ pub struct Mark {
 }
 
 /// Counts, since the machine was started or between two marks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Guest instructions.
     pub instructions: u64,

@@ -1,89 +1,59 @@
 //! `cargo xtask bench`: hvpxe beside iPXE, in units that don't depend on the computer.
 
+mod args;
 mod bars;
 mod contestant;
-mod json;
 mod mark;
 mod memory;
 mod plan;
 pub mod profile;
 mod record;
+mod report;
 mod results;
 mod run;
+mod summary;
 mod symbols;
 mod table;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 
-use self::contestant::Contestant;
+pub use self::args::BenchArgs;
 use self::memory::{Footprint, Holder};
 use self::plan::{Item, Section};
+use self::report::{Report, Software};
 use self::results::Results;
 use self::run::Bench;
 use crate::build;
 use crate::interrupt;
 use crate::lab::Lab;
 use crate::progress::Step;
+use crate::setup::packages::{self, Extent};
 use crate::workspace::Workspace;
 
 /// Virtual time: an instruction takes 2^7 ns, which is a slow processor. Waiting is cheap to simulate at this pace.
 const SHIFT: u8 = 7;
-/// Sizes of the files in MB, unless told otherwise.
-const SIZES: [u64; 3] = [1, 20, 100];
-
-/// Who competes, and in what.
-#[derive(Args)]
-pub struct BenchArgs {
-    /// A contestant; may be repeated. Default: all. iPXE's own measurement, to which ratios are given, is always made.
-    #[arg(long, value_name = "NAME", value_parser = contestant)]
-    contestant: Vec<Contestant>,
-
-    /// Size of the downloads in MB; may be repeated. Default: 1, 20 and 100. Latency and growth are measured with 1, loss with 10.
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=200))]
-    size: Vec<u64>,
-
-    /// Only the rows that contain this text, such as "hvpxe: TFTP 100 MB" or "lost"; without what they are compared with.
-    #[arg(long, value_name = "TEXT")]
-    row: Option<String>,
-
-    /// Only what the guard of the tests measures, against what is recorded. Ends with an error when a count has grown by more
-    /// than 5 %.
-    #[arg(long, conflicts_with_all = ["contestant", "size", "row"])]
-    short: bool,
-
-    /// With --short: write the counts down as the new record.
-    #[arg(long, requires = "short")]
-    record: bool,
-
-    /// Virtual time: an instruction takes 2^SHIFT ns.
-    #[arg(long, default_value_t = SHIFT, value_parser = clap::value_parser!(u8).range(0..=10), conflicts_with = "short")]
-    shift: u8,
-
-    /// Machines at the same time. Default: one for each processor. The numbers don't depend on it.
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-}
-
-fn contestant(name: &str) -> Result<Contestant, String> {
-    Contestant::ALL.into_iter().find(|contestant| contestant.name() == name).ok_or_else(|| {
-        let names: Vec<_> = Contestant::ALL.iter().map(|contestant| contestant.name()).collect();
-        format!("no such contestant; there are {}", names.join(", "))
-    })
-}
 
 /// Builds what is needed, measures, and writes the report.
 ///
 /// # Errors
-/// When something can't be built, a contestant doesn't get to the end of a measurement, or a count of the short
-/// benchmark has grown. There is no table then.
+/// When there is no QEMU, something can't be built, a contestant doesn't get to the end of a measurement, or a count of the
+/// short benchmark has grown. There is no table then, and no report of an earlier run.
 pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
+    if let (Some(json), Some(svg)) = (&args.from, &args.svg) {
+        let text = fs::read_to_string(json).with_context(|| format!("can't read {}", json.display()))?;
+        let report = Report::parse(&text).with_context(|| json.display().to_string())?;
+        return write(svg, &bars::svg(&report)?);
+    }
+    // Before anything is built: this is what a machine may not have.
+    packages::ensure(workspace, Extent::Boot).context("the benchmark needs QEMU and Debian's boot programs")?;
     let lab = Lab::prepare(workspace, &build::all(workspace)?)?;
     let meter = fs::read(build::meter(workspace)?)?;
     let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
@@ -92,23 +62,45 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         print!("{}", table::text(&results));
         return if args.record { record::write(workspace, &results) } else { record::compare(workspace, &results) };
     }
-    let contestants = if args.contestant.is_empty() { Contestant::ALL.to_vec() } else { args.contestant.clone() };
-    let sizes = if args.size.is_empty() { SIZES.to_vec() } else { args.size.clone() };
-    let sections = plan::whole(&contestants, &sizes, args.shift);
+    let sections = plan::whole(&args.choice());
+    ensure!(!sections.is_empty(), "there is nothing of that which these contestants are measured in");
     if let Some(text) = &args.row {
         let sections = plan::rows(sections, text);
         ensure!(!sections.is_empty(), "no row contains {text:?}");
         print!("{}", table::text(&measure_visibly(&lab, &meter, sections, Rivals::LeftOut, jobs)?));
         return Ok(());
     }
-    let results = measure_visibly(&lab, &meter, sections, Rivals::Measured, jobs)?;
-    let footprints = memory_visibly(&lab, &contestants, args.shift)?;
-    println!("{}{}", table::text(&results), table::memory(&footprints));
-    for (name, text) in [("bench.json", json::text(&results)?), ("bench.svg", bars::svg(&results))] {
-        let path = workspace.root.join("dist").join(name);
-        fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
-        println!("{}", path.display());
+    let [json, svg] = ["bench.json", "bench.svg"].map(|name| workspace.root.join("dist").join(name));
+    for path in [&json, &svg] {
+        remove(path)?;
     }
+    let results = measure_visibly(&lab, &meter, sections, Rivals::Measured, jobs)?;
+    // What a contestant takes of memory doesn't depend on the wire.
+    let choice = args.choice();
+    let holders = if choice.cells.is_some() { Vec::new() } else { Holder::of(&choice.contestants) };
+    let footprints = memory_visibly(&lab, &holders, args.shift)?;
+    println!("{}{}{}", table::text(&results), summary::text(&results), table::memory(&footprints));
+    let report = Report::new(Software::of(workspace, &lab)?, env::args().skip(2).collect(), footprints, &results);
+    write(&json, &report.json()?)?;
+    match bars::svg(&report) {
+        Ok(picture) => [Some(&svg), args.svg.as_ref()].into_iter().flatten().try_for_each(|path| write(path, &picture)),
+        Err(error) if args.svg.is_some() => Err(error),
+        Err(_) => Ok(()),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
+    println!("{}", path.display());
     Ok(())
 }
 
@@ -158,9 +150,12 @@ enum Rivals {
 }
 
 /// As [`memory::measure`], with a word on what is being done.
-fn memory_visibly(lab: &Lab, contestants: &[Contestant], shift: u8) -> Result<Vec<Footprint>> {
+fn memory_visibly(lab: &Lab, holders: &[Holder], shift: u8) -> Result<Vec<Footprint>> {
+    if holders.is_empty() {
+        return Ok(Vec::new());
+    }
     let step = Step::start("Looking at memory");
-    let footprints = memory::measure(lab, &Holder::of(contestants), shift, |what| step.detail(what))?;
+    let footprints = memory::measure(lab, holders, shift, |what| step.detail(what))?;
     step.done("done");
     Ok(footprints)
 }

@@ -21,12 +21,23 @@ pub struct Setting {
     pub nics: u32,
     /// Devices offered on VMBus that nobody has a driver for.
     pub spare_offers: u32,
+    /// Further switches of the network server.
+    pub switches: Vec<(String, String)>,
 }
 
 impl Setting {
     /// No latency, no loss, one NIC.
     pub const fn plain(shift: u8) -> Self {
-        Self { shift, latency_ms: 0, loss_permille: 0, window: None, block: None, nics: 1, spare_offers: 0 }
+        Self {
+            shift,
+            latency_ms: 0,
+            loss_permille: 0,
+            window: None,
+            block: None,
+            nics: 1,
+            spare_offers: 0,
+            switches: Vec::new(),
+        }
     }
 
     /// Switches of the network server.
@@ -45,6 +56,7 @@ impl Setting {
         if let Some(block) = self.block {
             add("tftp.max-block", block.to_string());
         }
+        switches.extend(self.switches.iter().cloned());
         switches
     }
 
@@ -78,6 +90,7 @@ impl Setting {
         if self.spare_offers > 0 {
             words.push(format!("{} more offers", self.spare_offers));
         }
+        words.extend(self.switches.iter().map(|(key, value)| format!("{key}={value}")));
         words.join(", ")
     }
 }
@@ -93,6 +106,18 @@ pub enum Task {
     Download(Protocol, u64),
     /// A call of the PXE API that does nothing.
     NullCall,
+}
+
+impl Task {
+    /// In words, for a table.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Boot => "boot entry".to_owned(),
+            Self::PowerOn => "power-on".to_owned(),
+            Self::NullCall => "call".to_owned(),
+            Self::Download(protocol, bytes) => format!("{} {} MB", protocol.name(), bytes / MB),
+        }
+    }
 }
 
 /// One run of a machine.
@@ -121,17 +146,44 @@ pub const MB: u64 = 1_000_000;
 /// Latencies that are tried, in ms one way, and losses in units of 0.1 %.
 const LATENCIES: [u32; 4] = [0, 1, 10, 50];
 const LOSSES: [u32; 2] = [1, 10];
+/// Title of their section.
+const WIRES: &str = "Downloads by latency (one way) and loss";
 /// MB of a download that loses frames: with one of them, 0.1 % is not even one frame.
 const LOSSY_MB: u64 = 10;
 
 const OURS: Contestant = Contestant { stack: Stack::Hvpxe, program: Program::Itself };
 const IPXE: Contestant = Contestant { stack: Stack::Ipxe, program: Program::Itself };
+const UNDIONLY: Contestant = Contestant { stack: Stack::Hvpxe, program: Program::Undionly };
 const IPXE_E1000: Contestant = Contestant { stack: Stack::IpxeE1000, program: Program::Itself };
 const IPXE_VIRTIO: Contestant = Contestant { stack: Stack::IpxeVirtio, program: Program::Itself };
 
-/// The whole benchmark: `contestants`, files of `sizes` MB.
-pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Section> {
-    let plain = || Setting::plain(shift);
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Who.
+    pub contestants: Vec<Contestant>,
+    /// Files of so many MB.
+    pub sizes: Vec<u64>,
+    /// Only downloads at these latencies in ms and losses in units of 0.1 %.
+    pub cells: Option<Vec<(u32, u32)>>,
+    /// Further switches of the network server.
+    pub switches: Vec<(String, String)>,
+    /// Virtual time: an instruction takes 2^shift ns.
+    pub shift: u8,
+}
+
+/// Who is measured on slow wires: those who wait for them themselves, and iPXE on our UNDI.
+const WAITING: [Contestant; 3] = [OURS, IPXE, UNDIONLY];
+
+/// The whole benchmark, or the wires that were chosen.
+pub fn whole(choice: &Choice) -> Vec<Section> {
+    let Choice { contestants, sizes, switches, shift, .. } = choice;
+    let plain = || Setting { switches: switches.clone(), ..Setting::plain(*shift) };
+    if let Some(cells) = &choice.cells {
+        // Who was asked for by name, or those who wait for a wire themselves.
+        let all = if contestants.len() < Contestant::ALL.len() { contestants.as_slice() } else { &WAITING };
+        return Some(wires(all, cells, &plain())).into_iter().filter(|section| !section.items.is_empty()).collect();
+    }
     let chosen = |list: &[Contestant]| -> Vec<Contestant> {
         list.iter().copied().filter(|contestant| contestants.contains(contestant)).collect()
     };
@@ -156,18 +208,8 @@ pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Sectio
             }
         }
     }
-    let mut latency = Vec::new();
-    for (latency_ms, loss_permille) in
-        LATENCIES.map(|latency| (latency, 0)).into_iter().chain(LOSSES.map(|loss| (10, loss)))
-    {
-        for &who in &natives {
-            for &protocol in who.protocols() {
-                let setting = Setting { latency_ms, loss_permille, ..plain() };
-                let size = if loss_permille > 0 { LOSSY_MB } else { 1 };
-                latency.push(item(who, Task::Download(protocol, size * MB), setting));
-            }
-        }
-    }
+    let cells: Vec<_> =
+        LATENCIES.map(|latency| (latency, 0)).into_iter().chain(LOSSES.map(|loss| (10, loss))).collect();
     let mut growth = Vec::new();
     if natives.contains(&OURS) {
         let tftp = || Task::Download(Protocol::Tftp, MB);
@@ -191,7 +233,7 @@ pub fn whole(contestants: &[Contestant], sizes: &[u64], shift: u8) -> Vec<Sectio
     let sections = [
         ("Boot: from the boot entry, and from power-on, to the first instruction of the boot program", boot),
         ("Downloads without latency", downloads),
-        ("Downloads by latency (one way) and loss", latency),
+        (WIRES, wires(&chosen(&WAITING), &cells, &plain()).items),
         ("One PXE call that does nothing (UNDI_GET_INFORMATION), mean of 1000", calls),
         ("Growth", growth),
     ];
@@ -210,6 +252,21 @@ pub fn rows(sections: Vec<Section>, text: &str) -> Vec<Section> {
         .map(|section| Section { items: section.items.into_iter().filter(has_text).collect(), ..section })
         .filter(|section| !section.items.is_empty())
         .collect()
+}
+
+/// Downloads on wires of these latencies and losses.
+fn wires(contestants: &[Contestant], cells: &[(u32, u32)], plain: &Setting) -> Section {
+    let mut items = Vec::new();
+    for &(latency_ms, loss_permille) in cells {
+        for &contestant in contestants {
+            for &protocol in contestant.protocols() {
+                let setting = Setting { latency_ms, loss_permille, ..plain.clone() };
+                let size = if loss_permille > 0 { LOSSY_MB } else { 1 };
+                items.push(Item { contestant, task: Task::Download(protocol, size * MB), setting });
+            }
+        }
+    }
+    Section { title: WIRES, items }
 }
 
 /// What the guard in the tests measures: the boot, downloads each way, a call.
@@ -252,8 +309,35 @@ mod tests {
 
     #[test]
     fn only_the_chosen_compete() {
-        for section in whole(&[OURS], &[1], 7) {
+        for section in whole(&choice(vec![OURS], None)) {
             assert!(section.items.iter().all(|item| item.contestant == OURS), "{}", section.title);
+        }
+    }
+
+    #[test]
+    fn a_contestant_without_downloads_has_no_wires() {
+        assert!(whole(&choice(vec![IPXE_E1000], Some(vec![(10, 0)]))).is_empty());
+        let pxelinux = Contestant { stack: Stack::Hvpxe, program: Program::Pxelinux };
+        assert_eq!(whole(&choice(vec![pxelinux], Some(vec![(10, 0)])))[0].items.len(), 1);
+    }
+
+    #[test]
+    fn chosen_wires_are_all_that_is_measured() {
+        let sections = whole(&choice(Contestant::ALL.to_vec(), Some(vec![(50, 0), (50, 10)])));
+        assert_eq!(sections.len(), 1);
+        let words: Vec<_> = sections[0].items.iter().map(|item| (item.contestant.name(), item.words())).collect();
+        let has = |name: &str, text: &str| words.contains(&(name.to_owned(), text.to_owned()));
+        assert!(has("undionly@hvpxe", "HTTP 1 MB, 50 ms, http.port=80"), "{words:?}");
+        assert!(has("hvpxe", "TFTP 10 MB, 50 ms, 1.0 % lost, http.port=80"), "{words:?}");
+    }
+
+    fn choice(contestants: Vec<Contestant>, cells: Option<Vec<(u32, u32)>>) -> Choice {
+        Choice {
+            contestants,
+            sizes: vec![1],
+            cells,
+            switches: vec![("http.port".to_owned(), "80".to_owned())],
+            shift: 7,
         }
     }
 }

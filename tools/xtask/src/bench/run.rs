@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::contestant::{self, FAILURES, FILE, Stack};
 use super::mark::{Counts, Marks, POWER_ON, is_there};
-use super::plan::{Item, MB, Setting, Task};
+use super::plan::{Item, Setting, Task};
 use crate::lab::Lab;
 use crate::lab::machine::Machine;
 use crate::lab::rom_area;
@@ -156,12 +156,7 @@ impl<'a> Bench<'a> {
 impl Item {
     /// What is measured, in words.
     pub fn words(&self) -> String {
-        let task = match self.task {
-            Task::Boot => "boot entry".to_owned(),
-            Task::PowerOn => "power-on".to_owned(),
-            Task::NullCall => "call".to_owned(),
-            Task::Download(protocol, bytes) => format!("{} {} MB", protocol.name(), bytes / MB),
-        };
+        let task = self.task.words();
         match self.setting.words() {
             setting if setting.is_empty() => task,
             setting => format!("{task}, {setting}"),

@@ -58,7 +58,7 @@ fn row(item: &Item, figures: &[Figure]) -> Vec<String> {
 }
 
 /// A number, or that there is none.
-fn cell(value: Option<f64>) -> String {
+pub fn cell(value: Option<f64>) -> String {
     value.map_or_else(|| ABSENT.to_owned(), number)
 }
 
@@ -90,7 +90,7 @@ pub fn memory(footprints: &[Footprint]) -> String {
 }
 
 /// Columns: names to the left, numbers to the right.
-fn aligned(heading: &[String], rows: &[Vec<String>]) -> String {
+pub fn aligned(heading: &[String], rows: &[Vec<String>]) -> String {
     const NAMES: usize = 2;
     let all: Vec<_> = std::iter::once(heading).chain(rows.iter().map(Vec::as_slice)).collect();
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

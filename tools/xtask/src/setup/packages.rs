@@ -1,5 +1,6 @@
 //! The lab's packages: QEMU where the machine's is too old, and network boot programs that nobody here wrote.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -30,6 +31,9 @@ const SERVER_PACKAGES: [&str; 3] = ["dnsmasq-base", "tftpd-hpa", "atftpd"];
 
 /// What only tests boot: a memory tester, and an installer as people boot it from the network.
 const TEST_PACKAGES: [&str; 2] = ["memtest86+", "debian-installer-13-netboot-amd64"];
+
+/// The record's file in the lab directory.
+const RECORD: &str = "packages.txt";
 
 /// How much of the lab is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ pub fn ensure(workspace: &Workspace, extent: Extent) -> Result<Qemu> {
     let lock = File::create(workspace.lab.join("lock"))?;
     lock.lock().context("can't lock the lab directory")?;
 
-    let stamp = Stamp { path: workspace.lab.join("packages.txt"), wanted: wanted(own.is_err(), extent) };
+    let stamp = Stamp { path: workspace.lab.join(RECORD), wanted: wanted(own.is_err(), extent) };
     if !stamp.holds(&root) {
         if let Err(reason) = &own {
             eprintln!("{reason}: QEMU is fetched privately, nothing is installed");
@@ -134,6 +138,23 @@ fn first_missing(root: &Path) -> Option<&'static str> {
     MUST_HAVE.into_iter().find(|file| !root.join(file).is_file())
 }
 
+/// Versions of the packages that the lab was set up with, by name.
+///
+/// # Errors
+/// When there is no record of a set-up.
+pub fn versions(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+    let path = workspace.lab.join(RECORD);
+    let text = fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+    Ok(text.lines().filter_map(version_of_file).collect())
+}
+
+/// Name and version from a package's file name, `NAME_VERSION_ARCHITECTURE.deb`, where apt writes `%3a` for a colon.
+fn version_of_file(name: &str) -> Option<(String, String)> {
+    let mut parts = name.strip_suffix(".deb")?.splitn(3, '_');
+    let (package, version) = (parts.next()?, parts.next()?);
+    Some((package.to_owned(), version.replace("%3a", ":")))
+}
+
 /// The record of a finished set-up: which packages were asked for, and which files came.
 struct Stamp {
     path: std::path::PathBuf,
@@ -162,6 +183,14 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_read_from_file_names() {
+        let of = |name: &str| version_of_file(name);
+        assert_eq!(of("ipxe_1.21.1+git_all.deb"), Some(("ipxe".to_owned(), "1.21.1+git".to_owned())));
+        assert_eq!(of("kmod_1%3a34-2_amd64.deb").unwrap().1, "1:34-2");
+        assert_eq!(of("wanted: ipxe"), None);
+    }
 
     #[test]
     fn a_stamp_for_other_packages_does_not_hold() {
