@@ -39,6 +39,7 @@ core::arch::global_asm!(
     include_str!("../../asm/hooks.s"),
     include_str!("../../asm/int13.s"),
     include_str!("../../asm/exception.s"),
+    include_str!("../../asm/copy.s"),
     EXCHANGE_SIZE = const layout::EXCHANGE_SIZE,
     FUNCTION = const layout::FUNCTION,
     RESULT = const layout::RESULT,
