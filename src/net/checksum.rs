@@ -4,31 +4,35 @@
 
 use core::net::Ipv4Addr;
 
-/// A one's complement sum of 16-bit words, not yet folded. In memory order, so a right one is 0xffff on any machine.
+/// A one's complement sum of 16-bit words, as a sum of 64-bit words and a carry. In memory order, so a right one is 0xffff
+/// when folded, on any machine.
 #[derive(Clone, Copy, Default)]
-pub struct Sum(u128);
+pub struct Sum(u64, bool);
 
 impl Sum {
     /// Adds bytes; an odd one at the end counts as if a zero followed.
     #[must_use]
     pub fn add(self, bytes: &[u8]) -> Self {
-        let word = |bytes: &[u8; 8]| u128::from(u64::from_ne_bytes(*bytes));
-        let mut sum = self.0;
+        let mut sum = self;
         let (words, tail) = bytes.as_chunks::<8>();
-        let (groups, words) = words.as_chunks::<4>();
+        let (groups, words) = words.as_chunks::<8>();
         // By hand: the ROM is compiled for size, and no loop is unrolled there.
-        for [a, b, c, d] in groups {
-            sum += word(a);
-            sum += word(b);
-            sum += word(c);
-            sum += word(d);
+        for [a, b, c, d, e, f, g, h] in groups {
+            sum = sum.word(a).word(b).word(c).word(d).word(e).word(f).word(g).word(h);
         }
         for bytes in words {
-            sum += word(bytes);
+            sum = sum.word(bytes);
         }
         let mut last = [0; 8];
         last[..tail.len()].copy_from_slice(tail);
-        Self(sum + word(&last))
+        sum.word(&last)
+    }
+
+    /// One instruction, when the last carry is where the CPU left it.
+    #[inline(always)]
+    fn word(self, bytes: &[u8; 8]) -> Self {
+        let (sum, carry) = self.0.carrying_add(u64::from_ne_bytes(*bytes), self.1);
+        Self(sum, carry)
     }
 
     /// Adds the pseudo header of UDP and TCP (RFC 768, RFC 9293).
@@ -41,7 +45,7 @@ impl Sum {
     /// True when what was added contains its checksum, and that is right.
     #[must_use]
     pub const fn is_right(self) -> bool {
-        let (sum, carry) = (self.0 as u64).overflowing_add((self.0 >> 64) as u64);
+        let (sum, carry) = self.0.overflowing_add(self.1 as u64);
         let mut sum = sum + carry as u64;
         while sum > 0xffff {
             sum = (sum >> 16) + (sum & 0xffff);
