@@ -95,6 +95,11 @@ pub fn learn_map() {
     }
 }
 
+/// Where the resident block lies, in whole KiB.
+fn resident_block() -> Range<u64> {
+    u64::from(resident::linear(0))..u64::from(resident::linear(resident::size()))
+}
+
 fn is_ram(range: &Range<u64>) -> bool {
     range.end <= FIRST_MEGABYTE
         || EXTENDED_RAM.borrow().iter().any(|region| region.start <= range.start && range.end <= region.end)
@@ -133,8 +138,7 @@ fn copy_in(linear: u32, from: &[u8]) {
 /// maps; `None` when it is ours or lies beyond 4 GiB.
 pub fn foreign_page(gpa: Gpa) -> Option<usize> {
     let range = gpa.0..gpa.0.checked_add(PAGE_SIZE as u64)?;
-    let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
-    let is_ours = overlaps(&range, &block()) || overlaps(&range, &resident);
+    let is_ours = overlaps(&range, &block()) || overlaps(&range, &resident_block());
     (range.end <= FOUR_GIB && !is_ours).then_some(gpa.0 as usize)
 }
 
@@ -171,16 +175,25 @@ pub fn write_text(bytes: &[u8]) {
     copy_in(resident::text_buffer(), bytes);
 }
 
+/// Whether all of it lies below the resident block, as nearly always. Nothing of ours is there, and all counts as RAM.
+fn is_low(range: &Range<u64>) -> bool {
+    range.end <= resident::linear(0).into()
+}
+
+/// True when a caller of [`PhysMem`] may read here.
+fn is_readable(range: &Range<u64>) -> bool {
+    is_low(range) || is_ram(range) && !overlaps(range, &block())
+}
+
 /// True when a caller of [`PhysMem`] may write here.
 fn is_writable(range: &Range<u64>) -> bool {
-    let resident = u64::from(resident::linear(0))..u64::from(resident::linear(resident::layout().size));
-    is_ram(range) && !overlaps(range, &block()) && (!overlaps(range, &resident) || is_client_writable(range))
+    is_low(range) || is_readable(range) && (!overlaps(range, &resident_block()) || is_client_writable(range))
 }
 
 impl PhysMem for Rom {
     fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
         let range = u64::from(linear)..u64::from(linear) + into.len() as u64;
-        if !is_ram(&range) || overlaps(&range, &block()) {
+        if !is_readable(&range) {
             return Err(Error::InvalidParameter);
         }
         copy_out(linear, into);
@@ -209,7 +222,7 @@ impl PhysMem for Rom {
     }
 
     fn write_resident(&self, offset: u16, from: &[u8]) {
-        assert!(usize::from(offset) + from.len() <= usize::from(resident::layout().size));
+        assert!(usize::from(offset) + from.len() <= usize::from(resident::size()));
         copy_in(resident::linear(offset), from);
     }
 }

@@ -42,7 +42,7 @@ impl Platform for Rom {
     }
 
     fn own_low_memory(&self) -> Range<u32> {
-        resident::linear(0)..resident::linear(resident::layout().size)
+        resident::linear(0)..resident::linear(resident::size())
     }
 }
 

@@ -271,13 +271,18 @@ pub fn text_buffer() -> u32 {
     linear(offset!(resident_text))
 }
 
+/// Length of the resident block. Whole KiB, as reserved: SYSLINUX rounds the end of the block down when it gives the
+/// memory back.
+pub fn size() -> u16 {
+    offset!(resident_end).next_multiple_of(1024)
+}
+
 /// Where PXE clients find things.
 pub fn layout() -> ResidentLayout {
     let cached = offset!(resident_cached);
     ResidentLayout {
         segment: segment(),
-        // Whole KiB, as reserved: SYSLINUX rounds the end of the block down when it gives the memory back.
-        size: offset!(resident_end).next_multiple_of(1024),
+        size: size(),
         pxenv: offset!(resident_pxenv),
         bang_pxe: offset!(resident_bang_pxe),
         rm_entry: offset!(rm_entry),
