@@ -238,7 +238,7 @@ impl Queue {
     /// Whether there is nothing to take.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.arrival.iter().all(|&arrival| arrival == 0)
+        self.waiting == 0
     }
 
     /// Drops everything.

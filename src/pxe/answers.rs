@@ -12,7 +12,7 @@ use super::api::Api;
 use super::undi::{Phase, iface_info};
 use crate::machine::Machine;
 use crate::mem::PhysMem;
-use crate::nic::{MacAddress, Nic};
+use crate::nic::Nic;
 use crate::wire::pxe::*;
 
 /// Opcode and length of a record.
@@ -26,11 +26,10 @@ const RECORDS: (usize, usize) = (4, 8);
 pub const ANSWERS_SIZE: usize =
     (RECORDS.0 + RECORDS.1 + 1) * HEADER_LEN + LONG_BLOCKS + RECORDS.1 * size_of::<PxenvStatus>();
 
-/// What the answers depend on.
+/// What the answers depend on, beside the station address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Situation {
     phase: Phase,
-    station: MacAddress,
     has_datagrams: bool,
     has_transfer: bool,
 }
@@ -74,7 +73,6 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn situation(&self) -> Situation {
         Situation {
             phase: self.state.undi.phase(),
-            station: self.station(),
             has_datagrams: self.state.stack.has_datagrams(),
             has_transfer: self.state.transfer.is_open(),
         }

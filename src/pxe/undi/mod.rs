@@ -212,6 +212,9 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             return Err(PxenvStatus::UNDI_BAD_MAC_ADDRESS);
         }
         self.state.undi.station = (station != self.nic.permanent_mac()).then_some(station);
+        if self.state.answers.is_some() {
+            self.publish_answers();
+        }
         Ok(())
     }
 
