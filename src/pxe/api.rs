@@ -10,7 +10,7 @@ use crate::net::dhcp::{BootInfo, Renewal};
 use crate::net::sockets::{BUFFERS_LEN, SocketPlaces};
 use crate::net::stack::Stack;
 use crate::net::tftp::Transfer;
-use crate::nic::Nic;
+use crate::nic::{MAX_FRAME_LEN, Nic};
 use crate::wire::pxe::*;
 
 /// What the services remember between calls. Large (tens of KiB): meant to be a `static`, hence the `const`
@@ -25,6 +25,8 @@ pub struct State {
     pub(super) info: BootInfo,
     pub(super) stack: Stack,
     pub(super) files: Files,
+    /// What a caller sends, while it is put together: a frame, or the payload of a datagram.
+    pub(super) outgoing: [u8; MAX_FRAME_LEN],
 }
 
 impl State {
@@ -39,6 +41,7 @@ impl State {
             transfer: Transfer::closed(),
             answers: None,
             files: super::file::NO_FILES,
+            outgoing: [0; MAX_FRAME_LEN],
         }
     }
 

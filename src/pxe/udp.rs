@@ -64,11 +64,10 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `UDP_WRITE`: waits for ARP, since callers don't soon repeat their first datagram.
     pub(super) fn udp_write(&mut self, block: &Block<M>) -> Answer {
         let write: PxenvUdpWrite = block.read()?;
-        let mut payload = [0; MAX_PAYLOAD];
-        let payload =
-            payload.get_mut(..usize::from(write.buffer_size.get())).ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
+        let len = usize::from(write.buffer_size.get());
+        let payload = self.state.outgoing[..MAX_PAYLOAD].get_mut(..len).ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
         if !payload.is_empty() {
-            self.mem.read(buffer(write.buffer, payload.len())?, payload)?;
+            self.mem.read(buffer(write.buffer, len)?, payload)?;
         }
         self.require_up(PxenvStatus::UDP_CLOSED)?;
         self.keep_lease();
@@ -83,9 +82,9 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             destination_port: write.dst_port.get(),
             gateway: given(write.gw),
         };
-        let stack = &mut self.state.stack;
+        let State { stack, outgoing, .. } = &mut *self.state;
         let mut net = Net { stack, nic: &mut self.nic, machine: &self.machine, watch_keys: false };
-        Ok(net.send(&route, payload)?)
+        Ok(net.send(&route, &outgoing[..len])?)
     }
 
     /// Renews the lease when that is due; part of every base-code call that boot programs make while they idle or load.

@@ -12,7 +12,7 @@ use super::{Phase, is_multicast};
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::mem::{PhysMem, SegOff};
-use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic, PacketFilter};
+use crate::nic::{MacAddress, Nic, PacketFilter};
 use crate::pxe::api::Api;
 use crate::pxe::block::{Answer, Block, buffer};
 use crate::wire::pxe::*;
@@ -29,16 +29,11 @@ const TRANSMIT_WAIT_MS: u64 = 50;
 /// Most frames that one poll looks at while none passes the filter (policy: bounds a call under a broadcast storm).
 const MAX_UNWANTED: usize = 64;
 
-/// The fields of `PXENV_UNDI_ISR` that come out, in one piece but for `Frame`, which stays when nothing is delivered.
-const ISR_OUT_HEAD: core::ops::Range<usize> = offset_of!(PxenvUndiIsr, func_flag)..offset_of!(PxenvUndiIsr, frame);
-const ISR_OUT_TAIL: core::ops::Range<usize> = offset_of!(PxenvUndiIsr, prot_type)..size_of::<PxenvUndiIsr>();
-
 impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     /// `UNDI_TRANSMIT`: the frame is copied before this returns.
     pub(in crate::pxe) fn undi_transmit(&mut self, block: &Block<M>) -> Answer {
         let transmit: PxenvUndiTransmit = block.read()?;
-        let mut frame = [0; MAX_FRAME_LEN];
-        let mut len = self.frame_header(&transmit, &mut frame)?;
+        let mut len = self.frame_header(&transmit)?;
 
         let tbd_at = buffer(transmit.tbd, size_of::<PxenvUndiTbd>())?;
         let mut tbd = PxenvUndiTbd::new_zeroed();
@@ -49,7 +44,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
         }
         buffer(transmit.tbd, size_of::<PxenvUndiTbd>() + blocks * size_of::<TbdBlock>())?;
         let immediate = usize::from(tbd.immed_length.get());
-        self.append(&mut frame, &mut len, immediate, in_segment(SegOff::from(tbd.xmit), immediate))?;
+        self.append(&mut len, immediate, in_segment(SegOff::from(tbd.xmit), immediate))?;
         for index in 0..blocks {
             let mut piece = TbdBlock::default();
             let at = tbd_at + (size_of::<PxenvUndiTbd>() + index * size_of::<TbdBlock>()) as u32;
@@ -60,20 +55,20 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
                 0 => Some(pointer).filter(|&at| at != 0),
                 _ => in_segment(SegOff { offset: pointer as u16, segment: (pointer >> 16) as u16 }, piece_len),
             };
-            self.append(&mut frame, &mut len, piece_len, at)?;
+            self.append(&mut len, piece_len, at)?;
         }
         if len < ETH_HLEN {
             return Err(PxenvStatus::UNDI_INVALID_PARAMETER);
         }
 
         self.require_open()?;
-        self.send(&frame[..len])?;
+        self.send(len)?;
         self.state.undi.sent = self.state.undi.sent.saturating_add(1);
         Ok(())
     }
 
     /// Writes the Ethernet header that the caller left to us, and returns its length.
-    fn frame_header(&self, transmit: &PxenvUndiTransmit, frame: &mut [u8; MAX_FRAME_LEN]) -> Answer<usize> {
+    fn frame_header(&mut self, transmit: &PxenvUndiTransmit) -> Answer<usize> {
         if transmit.protocol == P_UNKNOWN {
             // A whole frame: flag and address have no meaning (Syslinux passes BROADCAST, GRUB a null pointer).
             return Ok(0);
@@ -82,33 +77,35 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             .iter()
             .find(|(_, protocol)| *protocol == transmit.protocol)
             .ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
+        let station = self.station();
+        let frame = &mut self.state.outgoing;
         match transmit.xmit_flag {
             XMT_DESTADDR => self.mem.read(buffer(transmit.dest_addr, ETH_ALEN)?, &mut frame[..ETH_ALEN])?,
             XMT_BROADCAST => frame[..ETH_ALEN].fill(0xff),
             _ => return Err(PxenvStatus::UNDI_INVALID_PARAMETER),
         }
-        frame[ETH_ALEN..2 * ETH_ALEN].copy_from_slice(&self.station());
+        frame[ETH_ALEN..2 * ETH_ALEN].copy_from_slice(&station);
         frame[2 * ETH_ALEN..ETH_HLEN].copy_from_slice(&ethertype.to_be_bytes());
         Ok(ETH_HLEN)
     }
 
     /// Copies a piece of a frame from the caller's memory. Where an empty piece lies has no meaning.
-    fn append(&self, frame: &mut [u8; MAX_FRAME_LEN], len: &mut usize, piece_len: usize, at: Option<u32>) -> Answer {
+    fn append(&mut self, len: &mut usize, piece_len: usize, at: Option<u32>) -> Answer {
         if piece_len == 0 {
             return Ok(());
         }
         let at = at.ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?;
-        let piece = frame.get_mut(*len..*len + piece_len);
+        let piece = self.state.outgoing.get_mut(*len..*len + piece_len);
         self.mem.read(at, piece.ok_or(PxenvStatus::UNDI_INVALID_PARAMETER)?)?;
         *len += piece_len;
         Ok(())
     }
 
-    /// Sends a frame, waiting a little for room. The clock, which costs an exit, is only asked when there is none.
-    fn send(&mut self, frame: &[u8]) -> Answer {
+    /// Sends the frame that was put together, waiting a little for room. The clock is only asked when there is none.
+    fn send(&mut self, len: usize) -> Answer {
         let mut deadline = None;
         loop {
-            match self.nic.transmit(&[frame]) {
+            match self.nic.transmit(&[&self.state.outgoing[..len]]) {
                 Ok(()) => return Ok(()),
                 Err(Error::RingFull) => {
                     let now = self.machine.now();
@@ -127,6 +124,7 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     pub(in crate::pxe) fn undi_isr(&mut self, block: &Block<M>) -> Answer {
         let mut isr: PxenvUndiIsr = block.read()?;
         let function = isr.func_flag.get();
+        // `Frame` stays as it is when nothing is delivered.
         isr = PxenvUndiIsr { status: isr.status, frame: isr.frame, ..PxenvUndiIsr::new_zeroed() };
         let outcome = match function {
             PXENV_UNDI_ISR_IN_START => self.isr_start(&mut isr),
@@ -134,12 +132,8 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
             _ => Err(PxenvStatus::UNDI_INVALID_PARAMETER),
         };
         let bytes = zerocopy::IntoBytes::as_bytes(&isr);
-        if isr.func_flag.get() == PXENV_UNDI_ISR_OUT_RECEIVE {
-            block.write(ISR_OUT_HEAD.start, &bytes[ISR_OUT_HEAD.start..])?;
-        } else {
-            block.write(ISR_OUT_HEAD.start, &bytes[ISR_OUT_HEAD])?;
-            block.write(ISR_OUT_TAIL.start, &bytes[ISR_OUT_TAIL])?;
-        }
+        let out = offset_of!(PxenvUndiIsr, func_flag);
+        block.write(out, &bytes[out..])?;
         outcome
     }
 
