@@ -131,12 +131,14 @@ impl<M: SharedMem> Rings<M> {
         };
         let start = self.in_index;
         self.copy_in(start, descriptor.as_bytes());
-        self.copy_in(self.advance(start, DESCRIPTOR_LEN), extra);
+        if !extra.is_empty() {
+            self.copy_in(self.advance(start, DESCRIPTOR_LEN), extra);
+        }
         self.copy_in(self.advance(start, data_offset), payload);
         let padding = length - data_offset - payload.len();
-        self.copy_in(self.advance(start, length - padding), &[0; 8][..padding]);
-        self.copy_in(self.advance(start, length), &[0; 4]);
-        self.copy_in(self.advance(start, length + 4), &start.to_le_bytes());
+        // The trailer has the index in its upper half; before it comes the padding.
+        let end = (u128::from(start) << 96).to_le_bytes();
+        self.copy_in(self.advance(start, length - padding), &end[TRAILER_LEN - padding..]);
 
         self.in_index = self.advance(start, needed as usize);
         self.pages.store(IN_INDEX, self.in_index);
@@ -245,14 +247,18 @@ impl<M: SharedMem> Rings<M> {
     fn copy_in(&self, index: u32, bytes: &[u8]) {
         let (head, tail) = bytes.split_at(bytes.len().min((self.size - index) as usize));
         self.pages.write(DATA_START + index as usize, head);
-        self.pages.write(DATA_START, tail);
+        if !tail.is_empty() {
+            self.pages.write(DATA_START, tail);
+        }
     }
 
     fn copy_out(&self, index: u32, into: &mut [u8]) {
         let data = self.inbound() + DATA_START;
         let (head, tail) = into.split_at_mut(into.len().min((self.size - index) as usize));
         self.pages.read(data + index as usize, head);
-        self.pages.read(data, tail);
+        if !tail.is_empty() {
+            self.pages.read(data, tail);
+        }
     }
 }
 
