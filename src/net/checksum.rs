@@ -38,19 +38,31 @@ impl Sum {
     /// Adds the pseudo header of UDP and TCP (RFC 768, RFC 9293).
     #[must_use]
     pub fn add_pseudo_header(self, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: u16) -> Self {
-        let [high, low] = length.to_be_bytes();
-        self.add(&source.octets()).add(&destination.octets()).add(&[0, protocol, high, low])
+        let ([a, b, c, d], [e, f, g, h], [high, low]) = (source.octets(), destination.octets(), length.to_be_bytes());
+        self.word(&[a, b, c, d, e, f, g, h]).word(&[0, protocol, high, low, 0, 0, 0, 0])
     }
 
     /// True when what was added contains its checksum, and that is right.
     #[must_use]
     pub const fn is_right(self) -> bool {
+        self.folded() == 0xffff
+    }
+
+    /// The checksum of what was added, as it goes on the wire; never 0, which says "none" in UDP (RFC 768) and means the same
+    /// elsewhere.
+    #[must_use]
+    pub const fn checksum(self) -> [u8; 2] {
+        let checksum = !self.folded();
+        if checksum == 0 { [0xff; 2] } else { checksum.to_ne_bytes() }
+    }
+
+    const fn folded(self) -> u16 {
         let (sum, carry) = self.0.overflowing_add(self.1 as u64);
         let mut sum = sum + carry as u64;
         while sum > 0xffff {
             sum = (sum >> 16) + (sum & 0xffff);
         }
-        sum == 0xffff
+        sum as u16
     }
 }
 
@@ -62,6 +74,7 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc_is_right() {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(Sum::default().add(&bytes).checksum(), (!0xddf2_u16).to_be_bytes());
         assert!(Sum::default().add(&bytes).add(&(!0xddf2_u16).to_be_bytes()).is_right());
         assert!(!Sum::default().add(&bytes).add(&(!0xddf1_u16).to_be_bytes()).is_right());
     }
@@ -82,6 +95,12 @@ mod tests {
                 assert!(!right(&message), "{len} bytes");
             }
         }
+    }
+
+    #[test]
+    fn a_checksum_is_never_zero() {
+        assert_eq!(Sum::default().add(&[0xff, 0xff]).checksum(), [0xff, 0xff]);
+        assert_eq!(Sum::default().checksum(), [0xff, 0xff]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! never blocks another one. Streams share its interface.
 
 use core::net::Ipv4Addr;
+use core::ops::Range;
 
 use heapless::Vec;
 use smoltcp::iface::{Config, Interface, Route as IpRoute, SocketSet, SocketStorage};
@@ -20,6 +21,7 @@ use crate::error::Error;
 use crate::nic::{MAX_FRAME_LEN, MacAddress, Nic};
 use crate::time::Ticks100ns;
 
+use super::checksum::Sum;
 use super::ingress::{self, Arrived, Frame};
 use super::phy::Phy;
 use super::reassembly::Reassembly;
@@ -41,6 +43,13 @@ const NEXT_HOP_LIFE: u64 = 60;
 
 /// Length of an Ethernet header.
 const ETHERNET_HEADER: usize = 14;
+
+/// Length of the IP headers that we send: no options.
+const IP_HEADER: usize = 20;
+/// Where checksums lie in the headers (RFC 791, RFC 768).
+const IP_CHECKSUM: Range<usize> = 10..12;
+/// Likewise.
+const UDP_CHECKSUM: Range<usize> = 6..8;
 
 /// Where the last packet went: the next one there needs no smoltcp, which copies a packet twice.
 struct NextHop {
@@ -326,25 +335,32 @@ impl Stack {
         if payload.len() > MAX_PAYLOAD || route.destination.is_unspecified() {
             return Err(NetError::InvalidDatagram);
         }
-        let checksums = ChecksumCapabilities::default();
         let ip = Ipv4Repr {
             src_addr: source,
             dst_addr: route.destination,
             next_header: IpProtocol::Udp,
-            payload_len: HEADERS_LEN - 20 + payload.len(),
+            payload_len: HEADERS_LEN - IP_HEADER + payload.len(),
             hop_limit: 64,
         };
         self.outgoing_len = HEADERS_LEN + payload.len();
         let bytes = &mut self.outgoing[..self.outgoing_len];
-        ip.emit(&mut Ipv4Packet::new_unchecked(&mut *bytes), &checksums);
+        // smoltcp's checksums take longer, for two bytes at a time.
+        let none = ChecksumCapabilities::ignored();
+        ip.emit(&mut Ipv4Packet::new_unchecked(&mut *bytes), &none);
         UdpRepr { src_port: route.source_port, dst_port: route.destination_port }.emit(
-            &mut UdpPacket::new_unchecked(&mut bytes[20..]),
+            &mut UdpPacket::new_unchecked(&mut bytes[IP_HEADER..]),
             &source.into(),
             &route.destination.into(),
             payload.len(),
             |into| into.copy_from_slice(payload),
-            &checksums,
+            &none,
         );
+        let (header, datagram) = bytes.split_at_mut(IP_HEADER);
+        let checksum = Sum::default().add(header).checksum();
+        header[IP_CHECKSUM].copy_from_slice(&checksum);
+        let sum = Sum::default().add(datagram);
+        let sum = sum.add_pseudo_header(source, route.destination, IpProtocol::Udp.into(), datagram.len() as u16);
+        datagram[UDP_CHECKSUM].copy_from_slice(&sum.checksum());
         self.outgoing_gateway = self.check_route(route.destination, route.gateway)?;
         Ok(())
     }
