@@ -176,24 +176,26 @@ pub fn write_text(bytes: &[u8]) {
 }
 
 /// Whether all of it lies below the resident block, as nearly always. Nothing of ours is there, and all counts as RAM.
-fn is_low(range: &Range<u64>) -> bool {
-    range.end <= resident::linear(0).into()
+#[inline(always)] // what all calls pass through
+fn is_low(linear: u32, len: usize) -> bool {
+    linear as usize + len <= resident::linear(0) as usize
 }
 
 /// True when a caller of [`PhysMem`] may read here.
-fn is_readable(range: &Range<u64>) -> bool {
-    is_low(range) || is_ram(range) && !overlaps(range, &block())
+fn is_readable(linear: u32, len: usize) -> bool {
+    let range = u64::from(linear)..u64::from(linear) + len as u64;
+    is_ram(&range) && !overlaps(&range, &block())
 }
 
 /// True when a caller of [`PhysMem`] may write here.
-fn is_writable(range: &Range<u64>) -> bool {
-    is_low(range) || is_readable(range) && (!overlaps(range, &resident_block()) || is_client_writable(range))
+fn is_writable(linear: u32, len: usize) -> bool {
+    let range = u64::from(linear)..u64::from(linear) + len as u64;
+    is_readable(linear, len) && (!overlaps(&range, &resident_block()) || is_client_writable(&range))
 }
 
 impl PhysMem for Rom {
     fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
-        let range = u64::from(linear)..u64::from(linear) + into.len() as u64;
-        if !is_readable(&range) {
+        if !is_low(linear, into.len()) && !is_readable(linear, into.len()) {
             return Err(Error::InvalidParameter);
         }
         copy_out(linear, into);
@@ -201,8 +203,7 @@ impl PhysMem for Rom {
     }
 
     fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error> {
-        let range = u64::from(linear)..u64::from(linear) + from.len() as u64;
-        if !is_writable(&range) {
+        if !is_low(linear, from.len()) && !is_writable(linear, from.len()) {
             return Err(Error::InvalidParameter);
         }
         copy_in(linear, from);
@@ -210,8 +211,7 @@ impl PhysMem for Rom {
     }
 
     fn compare_exchange(&self, linear: u32, current: u32, new: u32) -> Result<u32, Error> {
-        let range = u64::from(linear)..u64::from(linear) + 4;
-        if !linear.is_multiple_of(4) || linear == 0 || !is_writable(&range) {
+        if !linear.is_multiple_of(4) || linear == 0 || !is_writable(linear, 4) {
             return Err(Error::InvalidParameter);
         }
         // SAFETY: aligned, not null and RAM by the test, mapped one to one for good (asm/unpack.s); no Rust object is there,

@@ -70,6 +70,7 @@ impl<M: PhysMem> Block<M> {
     }
 
     /// Where a part of the block lies.
+    #[inline(always)] // in two functions
     fn part(&self, offset: usize, len: usize) -> Answer<u32> {
         match self.at.fits(offset + len) {
             true => Ok(self.at.linear() + offset as u32),

@@ -206,12 +206,9 @@ impl<M: SharedMem> Rings<M> {
         self.out_index = self.advance(packet.start, packet.length + TRAILER_LEN);
         self.pages.store(inbound + OUT_INDEX, self.out_index);
         self.pages.fence();
-        if self.pages.load(inbound + FEATURE_BITS) & FEATURE_PENDING_SEND_SIZE == 0 {
-            return Ok(Signal::NotNeeded);
-        }
         // Our mask stays set, so it says nothing about a host that waits for room.
         let pending = self.pages.load(inbound + PENDING_SEND_SIZE);
-        if pending == 0 {
+        if pending == 0 || self.pages.load(inbound + FEATURE_BITS) & FEATURE_PENDING_SEND_SIZE == 0 {
             return Ok(Signal::NotNeeded);
         }
         // Some hosts store one byte too few.
@@ -245,20 +242,26 @@ impl<M: SharedMem> Rings<M> {
     }
 
     fn copy_in(&self, index: u32, bytes: &[u8]) {
-        let (head, tail) = bytes.split_at(bytes.len().min((self.size - index) as usize));
-        self.pages.write(DATA_START + index as usize, head);
-        if !tail.is_empty() {
-            self.pages.write(DATA_START, tail);
+        let at = DATA_START + index as usize;
+        let room = (self.size - index) as usize;
+        if bytes.len() <= room {
+            return self.pages.write(at, bytes);
         }
+        let (head, tail) = bytes.split_at(room);
+        self.pages.write(at, head);
+        self.pages.write(DATA_START, tail);
     }
 
     fn copy_out(&self, index: u32, into: &mut [u8]) {
         let data = self.inbound() + DATA_START;
-        let (head, tail) = into.split_at_mut(into.len().min((self.size - index) as usize));
-        self.pages.read(data + index as usize, head);
-        if !tail.is_empty() {
-            self.pages.read(data, tail);
+        let at = data + index as usize;
+        let room = (self.size - index) as usize;
+        if into.len() <= room {
+            return self.pages.read(at, into);
         }
+        let (head, tail) = into.split_at_mut(room);
+        self.pages.read(at, head);
+        self.pages.read(data, tail);
     }
 }
 
