@@ -55,7 +55,33 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
     if exception::core_is_dead() {
         return exception::refuse();
     }
-    let function = resident::function();
+    let result = match resident::function() {
+        // Most of what comes, and all that must be quick.
+        Some(Function::Api) => {
+            let mut arbiter = ARBITER.borrow();
+            let result = serve_call(&mut STATE.borrow(), &mut arbiter);
+            owner::settle(&mut arbiter);
+            result
+        }
+        function => serve_other(function),
+    };
+    Resident::update(|exchange| exchange.result = result);
+}
+
+/// A call of the API.
+fn serve_call(state: &mut State, arbiter: &mut Arbiter<Rom>) -> u16 {
+    let (opcode, [offset, segment]) = Resident::read(|exchange| (exchange.opcode, exchange.block));
+    let outcome = Api::new(state, arbiter, Rom(()), Rom(())).call(opcode, SegOff { offset, segment });
+    Resident::update(|exchange| exchange.ax = outcome.ax);
+    match outcome.then {
+        Then::Return => resident::RESULT_DONE,
+        Then::StartNbp => resident::RESULT_START_NBP,
+    }
+}
+
+/// Everything else that is asked of the core; the result.
+#[inline(never)] // it has a large stack frame
+fn serve_other(function: Option<Function>) -> u16 {
     if matches!(function, Some(Function::Boot | Function::Probe | Function::Count | Function::Load)) {
         exception::install();
         if function != Some(Function::Count) {
@@ -75,7 +101,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
     let mut arbiter = ARBITER.borrow();
-    let result = match function {
+    match function {
         Some(Function::Disk) => serve_drive(&mut arbiter),
         Some(function) => {
             let next = serve(function, &mut STATE.borrow(), &mut arbiter);
@@ -86,8 +112,7 @@ extern "C" fn core_entry(exchange: *mut Exchange) {
             }
         }
         None => resident::RESULT_FAILED,
-    };
-    Resident::update(|exchange| exchange.result = result);
+    }
 }
 
 /// Where the machine goes on.
@@ -117,15 +142,7 @@ fn serve(function: Function, state: &mut State, arbiter: &mut Arbiter<Rom>) -> N
                 BootOutcome::ReturnToBios => Next::Bios(Residency::Free),
             }
         }
-        Function::Api => {
-            let (opcode, [offset, segment]) = Resident::read(|exchange| (exchange.opcode, exchange.block));
-            let outcome = Api::new(state, arbiter, rom, rom).call(opcode, SegOff { offset, segment });
-            Resident::update(|exchange| exchange.ax = outcome.ax);
-            Next::At(match outcome.then {
-                Then::Return => resident::RESULT_DONE,
-                Then::StartNbp => resident::RESULT_START_NBP,
-            })
-        }
+        Function::Api => Next::At(serve_call(state, arbiter)),
         Function::NbpReturned => {
             let verdict = Resident::read(|exchange| exchange.ax);
             Next::Bios(Api::new(state, arbiter, rom, rom).nbp_returned(verdict))
