@@ -39,6 +39,7 @@ impl PoolPages {
         unsafe { self.start.add(offset) }
     }
 
+    #[inline(always)] // less than a call of it
     fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4));
         // SAFETY: in bounds by `at`, aligned by the assertion, mapped for good; an atomic may be changed by others.

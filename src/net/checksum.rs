@@ -58,11 +58,10 @@ impl Sum {
 
     const fn folded(self) -> u16 {
         let (sum, carry) = self.0.overflowing_add(self.1 as u64);
-        let mut sum = sum + carry as u64;
-        while sum > 0xffff {
-            sum = (sum >> 16) + (sum & 0xffff);
-        }
-        sum as u16
+        let sum = sum + carry as u64;
+        // Both halves are added to both: the carry of the lower sum is what the upper one lacks.
+        let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+        (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
     }
 }
 
