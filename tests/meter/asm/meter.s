@@ -2,8 +2,9 @@
  * A network boot program that makes PXE calls and nothing else between two addresses, BEGIN and END (src/lib.rs), where the lab
  * looks at its counters. What it calls is in the orders, which the harness has written into the file.
  *
- * First a function with its block, `count` times; then, if there is a second one, that with its own block until
- * it returns a packet shorter than the first one was granted (TFTP_OPEN and TFTP_READ). A call that fails ends it.
+ * First a function with its block, `count` times; then, if there is a second one, that with its own block: until it returns
+ * a packet shorter than the first one was granted (TFTP_OPEN and TFTP_READ), or, with room for each piece, until there is
+ * none (FILE_OPEN and FILE_READ). A call that fails ends it.
  *
  * Stack   the one that it was started on
  */
@@ -32,12 +33,22 @@ begin:  movw    $meter_start + {FIRST_BLOCK}, %di
         movw    second, %bx
         testw   %bx, %bx
         jz      end
-next:   movw    $meter_start + {SECOND_BLOCK}, %di
-        call    pxe
-        jnz     failed
-        movw    meter_start + {SECOND_BLOCK} + {BUFFER_SIZE}, %ax
-        cmpw    meter_start + {FIRST_BLOCK} + {PACKET_SIZE}, %ax
+        movw    meter_start + {FIRST_BLOCK} + {FILE_HANDLE}, %ax
+        movw    %ax, meter_start + {SECOND_BLOCK} + {FILE_HANDLE}
+        movw    meter_start + {FIRST_BLOCK} + {PACKET_SIZE}, %dx
+        cmpw    $0, room
         je      next
+        movw    $1, %dx
+next:   movw    room, %ax
+        movw    %ax, meter_start + {SECOND_BLOCK} + {BUFFER_SIZE}
+        movw    $meter_start + {SECOND_BLOCK}, %di
+        call    pxe
+        jz      1f
+        cmpw    ${NOTHING_YET}, meter_start + {SECOND_BLOCK}
+        je      next
+        jmp     failed
+1:      cmpw    %dx, meter_start + {SECOND_BLOCK} + {BUFFER_SIZE}
+        jae     next
         jmp     end
 
         .org    meter_start + {END}
@@ -75,5 +86,6 @@ count:  .long   1
 function:
         .word   0
 second: .word   0
+room:   .word   0
 
         .org    meter_start + 0x400

@@ -10,6 +10,8 @@ core::arch::global_asm!(
     ORDERS = const meter::ORDERS,
     FIRST_BLOCK = const meter::FIRST_BLOCK,
     SECOND_BLOCK = const meter::SECOND_BLOCK,
+    FILE_HANDLE = const meter::FILE_HANDLE,
+    NOTHING_YET = const meter::NOTHING_YET,
     BUFFER_SIZE = const meter::BUFFER_SIZE,
     PACKET_SIZE = const meter::PACKET_SIZE,
     options(att_syntax),

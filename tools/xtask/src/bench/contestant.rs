@@ -87,7 +87,7 @@ impl Stack {
 /// What fetches the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
-    /// The stack itself: our base code by one call of `TFTP_READ_FILE`; iPXE by `imgfetch`.
+    /// The stack itself: our base code by one call of `TFTP_READ_FILE`, or for HTTP by the file extension; iPXE by `imgfetch`.
     Itself,
     /// One call of `TFTP_READ_FILE`.
     ReadFile,
@@ -188,11 +188,9 @@ impl Contestant {
     /// The protocols that it can fetch a file by.
     pub fn protocols(self) -> &'static [Protocol] {
         match (self.stack, self.program) {
-            (Stack::Ipxe, Program::Itself) | (_, Program::Undionly | Program::Lpxelinux) => {
-                &[Protocol::Tftp, Protocol::Http]
-            }
             // For size, memory and boot only: a download says more about QEMU's NIC than about them.
             (Stack::IpxeE1000 | Stack::IpxeVirtio, _) => &[],
+            (_, Program::Itself | Program::Undionly | Program::Lpxelinux) => &[Protocol::Tftp, Protocol::Http],
             _ => &[Protocol::Tftp],
         }
     }
@@ -218,6 +216,9 @@ impl Contestant {
         let fetch = format!("imgfetch {url}");
         let boot_file = match self.program {
             Program::Itself if self.stack == Stack::Ipxe => None,
+            Program::Itself if protocol == Protocol::Http => {
+                Some(write_meter(files, meter::orders::read_pieces(meter, &url))?)
+            }
             Program::Itself | Program::ReadFile => {
                 Some(write_meter(files, meter::orders::read_file(meter, server, FILE, length))?)
             }

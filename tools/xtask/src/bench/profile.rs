@@ -25,7 +25,9 @@ enum What {
     Boot,
     /// A download of 1 MB by the base code.
     Download,
-    /// The same by `TFTP_OPEN` and `TFTP_READ`.
+    /// A download of 1 MB by the base code, HTTP.
+    Http,
+    /// The same as `download` by `TFTP_OPEN` and `TFTP_READ`.
     TftpApi,
     /// By pxelinux.0 on the UDP API.
     Pxelinux,
@@ -54,6 +56,7 @@ impl What {
         let (program, task) = match self {
             Self::Boot => (Program::Itself, Task::Boot),
             Self::Download => (Program::Itself, Task::Download(Protocol::Tftp, MB)),
+            Self::Http => (Program::Itself, Task::Download(Protocol::Http, MB)),
             Self::TftpApi => (Program::Packets, Task::Download(Protocol::Tftp, MB)),
             Self::Pxelinux => (Program::Pxelinux, Task::Download(Protocol::Tftp, MB)),
             Self::Lpxelinux => (Program::Lpxelinux, Task::Download(Protocol::Http, MB)),
