@@ -106,6 +106,9 @@ pub enum Task {
     Download(Protocol, u64),
     /// A call of the PXE API that does nothing.
     NullCall,
+    /// The part of such a call that is spent between its entry and the core's first instruction, and between the core's last one
+    /// and the return.
+    ModeChange,
 }
 
 impl Task {
@@ -115,6 +118,7 @@ impl Task {
             Self::Boot => "boot entry".to_owned(),
             Self::PowerOn => "power-on".to_owned(),
             Self::NullCall => "call".to_owned(),
+            Self::ModeChange => "mode change".to_owned(),
             Self::Download(protocol, bytes) => format!("{} {} MB", protocol.name(), bytes / MB),
         }
     }
@@ -229,7 +233,10 @@ pub fn whole(choice: &Choice) -> Vec<Section> {
             growth.push(item(who, Task::Boot, Setting { spare_offers, ..plain() }));
         }
     }
-    let calls = natives.iter().map(|&who| item(who, Task::NullCall, plain())).collect();
+    let mut calls: Vec<_> = natives.iter().map(|&who| item(who, Task::NullCall, plain())).collect();
+    if natives.contains(&OURS) {
+        calls.push(item(OURS, Task::ModeChange, plain()));
+    }
     let sections = [
         ("Boot: from the boot entry, and from power-on, to the first instruction of the boot program", boot),
         ("Downloads without latency", downloads),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::SHIFT;
 use super::contestant::{Contestant, Program, Protocol, Stack};
 use super::plan::{Item, MB, Setting, Task};
 use super::run::Bench;
-use super::symbols::Symbols;
+use super::symbols::{STUB, Symbols};
 use crate::build;
 use crate::lab::Lab;
 use crate::workspace::Workspace;
@@ -97,12 +97,31 @@ pub fn run(workspace: &Workspace, args: &ProfileArgs) -> Result<()> {
     Ok(())
 }
 
+/// The lines of a profile: a block's address, and the instructions executed there.
+fn parsed(blocks: &str) -> Result<Vec<(u64, u64)>> {
+    let parse = |line: &str| {
+        let (address, count) = line.split_once(' ').with_context(|| format!("not a line of a profile: {line}"))?;
+        Ok((u64::from_str_radix(address, 16)?, count.parse()?))
+    };
+    blocks.lines().map(parse).collect()
+}
+
+/// The instructions of the real-mode stub.
+///
+/// # Errors
+/// When this is no profile, or there are none.
+pub fn in_stub(blocks: &str) -> Result<u64> {
+    let blocks = parsed(blocks)?;
+    let count = blocks.iter().filter(|(address, _)| STUB.contains(address)).map(|(_, count)| count).sum();
+    ensure!(count > 0, "no instruction of the stub in the profile");
+    Ok(count)
+}
+
 /// Instructions by function, most first.
 fn by_function(blocks: &str, symbols: &Symbols) -> Result<Vec<(String, u64)>> {
     let mut functions = BTreeMap::new();
-    for line in blocks.lines() {
-        let (address, count) = line.split_once(' ').with_context(|| format!("not a line of a profile: {line}"))?;
-        *functions.entry(symbols.name(u64::from_str_radix(address, 16)?)).or_insert(0) += count.parse::<u64>()?;
+    for (address, count) in parsed(blocks)? {
+        *functions.entry(symbols.name(address)).or_insert(0) += count;
     }
     let mut functions: Vec<_> = functions.into_iter().collect();
     functions.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), name.clone()));
@@ -128,6 +147,13 @@ fn stack(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stub_is_told_from_the_rest() {
+        assert_eq!(in_stub("7c00 5\n9d010 3\n9e000 4\nffffffff80000000 100\n").unwrap(), 7);
+        assert!(in_stub("7c00 5\n").is_err());
+        assert!(in_stub("7c00\n").is_err());
+    }
 
     #[test]
     fn shares_add_up_and_modules_become_frames() {

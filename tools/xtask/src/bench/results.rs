@@ -76,7 +76,7 @@ fn plain(item: &Item, counts: &Counts) -> Vec<(&'static str, Option<f64>)> {
             ("exits/tx", Some(per(counts.exits, counts.sent_frames))),
             ("MB/s virtual", Some(bytes as f64 / MB as f64 / counts.seconds().max(1e-9))),
         ],
-        Task::NullCall => vec![
+        Task::NullCall | Task::ModeChange => vec![
             ("instructions", Some(per(counts.instructions, NULL_CALLS.into()))),
             ("exits", Some(per(counts.exits, NULL_CALLS.into()))),
         ],

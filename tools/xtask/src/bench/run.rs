@@ -1,7 +1,7 @@
 //! One run: a machine, up to the mark that ends the measurement.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::contestant::{self, FAILURES, FILE, Stack};
 use super::mark::{Counts, Marks, POWER_ON, is_there};
 use super::plan::{Item, Setting, Task};
+use super::profile;
 use crate::lab::Lab;
 use crate::lab::machine::Machine;
 use crate::lab::rom_area;
@@ -31,8 +32,8 @@ pub struct Bench<'a> {
     lab: &'a Lab,
     /// The meter's boot program.
     meter: &'a [u8],
-    /// Where SeaBIOS may enter a stack's ROM, by the number of NICs.
-    boot_entries: Mutex<BTreeMap<(Stack, u32), Vec<u64>>>,
+    /// Where SeaBIOS enters a stack's ROM, by the number of NICs.
+    boot_entries: Mutex<BTreeMap<(Stack, u32), u64>>,
 }
 
 impl<'a> Bench<'a> {
@@ -41,24 +42,26 @@ impl<'a> Bench<'a> {
         Self { lab, meter, boot_entries: Mutex::default() }
     }
 
-    /// Where a stack is entered on a machine with so many NICs: by SeaBIOS, or by QEMU that loads a kernel.
-    fn boot_entries(&self, stack: Stack, setting: &Setting) -> Result<Vec<u64>> {
-        let Some(name) = stack.rom_name() else { return Ok(vec![KERNEL_ENTRY]) };
+    /// Where a stack is entered on a machine with so many NICs: by SeaBIOS, which tries a ROM's first entry first, or by QEMU
+    /// that loads a kernel. Where the further entries of our ROM lie, its unpacker ran before.
+    fn boot_entry(&self, stack: Stack, setting: &Setting) -> Result<u64> {
+        let Some(name) = stack.rom_name() else { return Ok(KERNEL_ENTRY) };
         let key = (stack, setting.nics);
-        if let Some(known) = self.known_entries().get(&key) {
-            return Ok(known.clone());
+        if let Some(&known) = self.known_entries().get(&key) {
+            return Ok(known);
         }
         let files = directory()?;
         let machine = contestant::machine(stack, self.lab, files.path(), None, "", Vec::new(), setting)?;
         let mut session = start(self.lab, &machine)?;
         session.expect(BEFORE_BOOT_ENTRY, LIMIT)?;
         let memory = session.low_memory()?;
-        let entries: Vec<_> = rom_area::boot_entries(&memory, name)?.into_iter().map(|entry| entry.vector).collect();
-        self.known_entries().insert(key, entries.clone());
-        Ok(entries)
+        let entries = rom_area::boot_entries(&memory, name)?;
+        let first = entries.first().context("a ROM without a boot entry")?.vector;
+        self.known_entries().insert(key, first);
+        Ok(first)
     }
 
-    fn known_entries(&self) -> MutexGuard<'_, BTreeMap<(Stack, u32), Vec<u64>>> {
+    fn known_entries(&self) -> MutexGuard<'_, BTreeMap<(Stack, u32), u64>> {
         self.boot_entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +70,14 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// When the contestant doesn't get to the end, or breaks a rule of the host or the network on the way.
     pub fn measure(&self, item: &Item) -> Result<Counts> {
-        self.run(item, None)
+        if item.task != Task::ModeChange {
+            return self.run(item, None);
+        }
+        let directory = directory()?;
+        let path = directory.path().join("profile");
+        let counts = self.run(item, Some(&path))?;
+        let profile = fs::read_to_string(&path).context("the plugin wrote no profile")?;
+        Ok(Counts { instructions: profile::in_stub(&profile)?, ..counts })
     }
 
     /// Makes a run that writes its instructions by block of code to a file.
@@ -112,7 +122,7 @@ impl<'a> Bench<'a> {
                 let (start, end) = protocol.marks();
                 Ok((machine, start, end))
             }
-            Task::NullCall => {
+            Task::NullCall | Task::ModeChange => {
                 let marks = [("begin", at(meter::BEGIN)), ("end", at(meter::END))];
                 let machine = self.meter_machine(contestant.stack, files, NULL_CALLS, setting, &marks)?;
                 Ok((machine, "begin".to_owned(), "end".to_owned()))
@@ -123,9 +133,8 @@ impl<'a> Bench<'a> {
                 Ok((machine, POWER_ON.to_owned(), "boot-program".to_owned()))
             }
             Task::Boot => {
-                let entries = self.boot_entries(contestant.stack, setting)?;
-                let mut marks = vec![("boot-program", at(0))];
-                marks.extend(entries.into_iter().map(|entry| ("boot-entry", entry)));
+                let entry = self.boot_entry(contestant.stack, setting)?;
+                let marks = [("boot-entry", entry), ("boot-program", at(0))];
                 let machine = self.meter_machine(contestant.stack, files, 1, setting, &marks)?;
                 Ok((machine, "boot-entry".to_owned(), "boot-program".to_owned()))
             }
@@ -165,6 +174,10 @@ impl Item {
 
     /// The same of the contestant that it is compared with.
     pub fn rival(&self) -> Self {
+        if self.task == Task::ModeChange {
+            // What another stack does for that can't be told from the rest of its call.
+            return self.clone();
+        }
         let mut rival = Self { contestant: self.contestant.rival(), ..self.clone() };
         // What only one of the two can vary is compared with the other's best.
         rival.setting.window = None;

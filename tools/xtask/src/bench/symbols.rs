@@ -8,10 +8,12 @@ use object::{Object, ObjectSymbol, SymbolKind};
 
 /// First address of the core in its own page tables.
 const CORE: u64 = 0xffff_ffff_8000_0000;
+/// Where the real-mode stub lies; all of it, and nothing else.
+pub const STUB: std::ops::Range<u64> = 0x8_0000..0xa_0000;
 /// What lies below that, by linear address, and its name.
 const AREAS: [(std::ops::Range<u64>, &str); 4] = [
     (0x7c00..0x8_0000, "boot program"),
-    (0x8_0000..0xa_0000, "stub in base memory"),
+    (STUB, "stub in base memory"),
     (0xc_0000..0xe_0000, "option ROMs"),
     (0xe_0000..0x10_0000, "BIOS"),
 ];
