@@ -140,14 +140,17 @@ resident_answers:                       /* what callers in V86 mode are answered
 resident_frame:                         /* one received frame */
         .skip   1514
         .balign 16
+        .globl  resident_record
+resident_record:                        /* the anchor and the $VMBS record of our connection (docs/vmbs.md) */
+        .skip   {RECORD_SIZE}
         .globl  resident_text
 resident_text:                          /* a piece of text for the screen, ASCIIZ */
         .skip   {TEXT_SIZE}
 resident_stack:                         /* ours, in real mode: BIOS calls of the core */
-        .skip   2048
+        .skip   1792
 resident_stack_top:
         .set    resident_stack_size, resident_stack_top - resident_stack
         .globl  resident_nbp_stack, resident_nbp_stack_top
 resident_nbp_stack:                     /* the boot program's; PXE 2.1 wants 1.5 KiB free */
-        .skip   1792
+        .skip   1568
 resident_nbp_stack_top:

@@ -14,6 +14,13 @@ const API_FAILURE: u16 = 1;
 /// `PXENV_STATUS_LOADER_NO_FREE_BASE_MEMORY` (PXE 2.1).
 const STATUS_NO_BASE_MEMORY: u16 = 0xc0;
 
+/// Room in the resident block for the record of our connection. A ROM without the disk service publishes none: its
+/// connection ends with the network, and who comes after it finds VMBus free.
+#[cfg(feature = "disk")]
+const RECORD_SIZE: usize = crate::owner::record::PUBLISHED_LEN;
+#[cfg(not(feature = "disk"))]
+const RECORD_SIZE: usize = 0;
+
 core::arch::global_asm!(
     concat!(".macro rom_version\n.ascii \"", env!("CARGO_PKG_VERSION"), "\"\n.endm\n"),
     include_str!("../../asm/rom_header.s"),
@@ -107,5 +114,6 @@ core::arch::global_asm!(
     GET_CACHED_INFO = const PXENV_GET_CACHED_INFO,
     ANSWERS_SIZE = const crate::pxe::ANSWERS_SIZE,
     CORE_STACK_SIZE = const CORE_STACK_SIZE,
+    RECORD_SIZE = const RECORD_SIZE,
     options(att_syntax),
 );

@@ -109,14 +109,18 @@ fn overlaps(a: &Range<u64>, b: &Range<u64>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// True for the parts of the resident block that clients may write through the API.
-fn is_client_writable(range: &Range<u64>) -> bool {
+/// True for the parts of the resident block that others than us write: clients through the API, and in the record of
+/// our connection whoever uses that.
+fn is_writable_by_others(range: &Range<u64>) -> bool {
     let layout = resident::layout();
-    let parts = [(layout.cached[0], 3 * 1260), (layout.frame, 1514), (layout.stack, layout.stack_size)];
-    parts.iter().any(|&(offset, size)| {
-        let start = u64::from(resident::linear(offset));
-        start <= range.start && range.end <= start + u64::from(size)
-    })
+    let parts = [
+        (resident::linear(layout.cached[0]), 3 * 1260),
+        (resident::linear(layout.frame), 1514),
+        (resident::linear(layout.stack), u32::from(layout.stack_size)),
+        #[cfg(feature = "disk")]
+        (resident::record(), crate::owner::record::PUBLISHED_LEN as u32),
+    ];
+    parts.iter().any(|&(start, size)| u64::from(start) <= range.start && range.end <= u64::from(start + size))
 }
 
 fn copy_out(linear: u32, into: &mut [u8]) {
@@ -190,7 +194,7 @@ fn is_readable(linear: u32, len: usize) -> bool {
 /// True when a caller of [`PhysMem`] may write here.
 fn is_writable(linear: u32, len: usize) -> bool {
     let range = u64::from(linear)..u64::from(linear) + len as u64;
-    is_readable(linear, len) && (!overlaps(&range, &resident_block()) || is_client_writable(&range))
+    is_readable(linear, len) && (!overlaps(&range, &resident_block()) || is_writable_by_others(&range))
 }
 
 impl PhysMem for Rom {

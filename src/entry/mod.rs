@@ -158,7 +158,7 @@ fn serve(function: Function, state: &mut State, arbiter: &mut Arbiter<Rom>) -> N
             Next::At(resident::RESULT_DONE)
         }
         Function::Probe => {
-            let found = owner::would_take_over() || Api::new(state, arbiter, rom, rom).probe();
+            let found = owner::would_take_over() || arbiter.has_host() || Api::new(state, arbiter, rom, rom).probe();
             Resident::update(|exchange| exchange.ax = found.into());
             Next::At(resident::RESULT_DONE)
         }

@@ -44,12 +44,21 @@ impl Platform for Rom {
     fn own_low_memory(&self) -> Range<u32> {
         resident::linear(0)..resident::linear(resident::size())
     }
+
+    #[cfg(feature = "disk")]
+    fn record_place(&self) -> Option<u32> {
+        Some(resident::record())
+    }
 }
 
-/// What the settings want done with an owner who doesn't share VMBus.
+/// What the settings want done with an owner.
 pub fn policy() -> Policy {
-    const DECLINE: u16 = 1;
-    if settings::get(Setting::VmbusOwner) == DECLINE { Policy::Decline } else { Policy::TakeOver }
+    // As asm/rom_header.s and the names of the settings have it.
+    match settings::get(Setting::VmbusOwner) {
+        1 => Policy::Decline,
+        2 => Policy::Attach,
+        _ => Policy::TakeOver,
+    }
 }
 
 /// Whether a boot would take VMBus from somebody: then it can't be tried beforehand whether there is a card.

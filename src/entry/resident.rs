@@ -164,6 +164,8 @@ unsafe extern "C" {
     static resident_cached: u8;
     static resident_answers: u8;
     static resident_frame: u8;
+    #[cfg(feature = "disk")]
+    static resident_record: u8;
     static resident_nbp_stack: u8;
     static resident_nbp_stack_top: u8;
     static resident_end: u8;
@@ -275,6 +277,12 @@ pub fn text_buffer() -> u32 {
 /// memory back.
 pub fn size() -> u16 {
     offset!(resident_end).next_multiple_of(1024)
+}
+
+/// Where the record of our connection lies, as a linear address.
+#[cfg(feature = "disk")]
+pub fn record() -> u32 {
+    linear(offset!(resident_record))
 }
 
 /// Where PXE clients find things.

@@ -273,6 +273,12 @@ impl<H: Hypervisor> Partition<H> {
         self.sharing != Sharing::Guest && self.owners_slot.is_some()
     }
 
+    /// True during an exchange while messages are read where the owner keeps them.
+    #[must_use]
+    pub const fn is_in_owners_slot(&self) -> bool {
+        self.owners_slot.is_some()
+    }
+
     /// Puts our message and event-flags pages in place of the owner's, or of none.
     pub fn move_in(&mut self) {
         if self.sharing == Sharing::Guest && self.owners_slot.is_some() {

@@ -29,6 +29,12 @@ impl Message {
         T::read_from_prefix(payload).map_or_else(|_| T::new_zeroed(), |(value, _)| value)
     }
 
+    /// The message in a whole slot.
+    #[must_use]
+    pub const fn from_slot(bytes: [u8; HV_MESSAGE_SIZE]) -> Self {
+        Self { bytes }
+    }
+
     /// The whole slot; zero behind the payload.
     #[must_use]
     pub const fn slot(&self) -> &[u8; HV_MESSAGE_SIZE] {

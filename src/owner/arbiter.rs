@@ -1,9 +1,9 @@
 //! The one connection, and the rules by which it is taken, kept, found lost, and given back.
 
-use super::attach::exchange;
 use super::network::Network;
 use super::record::Record;
 use super::standing::{Company, Event, Standing, step};
+use super::ties::Ties;
 use super::{Platform, choose};
 use crate::error::Error;
 use crate::hv::{Owner, Partition, Sharing, detect};
@@ -32,12 +32,12 @@ pub enum Policy {
 /// Holds nothing of the hypervisor before the first open and after the release of both.
 pub struct Arbiter<H: Platform> {
     pub(super) hv: H,
-    policy: Policy,
+    pub(super) policy: Policy,
     standing: Standing,
     /// Kept after a release while the host holds memory of it.
     pub(super) connection: Option<Connection<H>>,
-    /// The record of the connection that we are or were a guest on.
-    pub(super) record: Option<Record<H>>,
+    /// By what record the connection is shared.
+    pub(super) ties: Ties<H>,
     pub(super) network: Network<H>,
     #[cfg(feature = "disk")]
     pub(super) disks: DiskPart<H>,
@@ -56,7 +56,7 @@ impl<H: Platform> Arbiter<H> {
             policy: Policy::Decline,
             standing: Standing::Away,
             connection: None,
-            record: None,
+            ties: Ties::None,
             network: Network::new(),
             #[cfg(feature = "disk")]
             disks: DiskPart::new(),
@@ -147,12 +147,12 @@ impl<H: Platform> Arbiter<H> {
             return Ok(());
         }
         self.note_loss();
-        if let (Some(record), Some(connection)) = (self.record.as_ref(), &mut self.connection)
+        if let (Some(record), Some(connection)) = (self.ties.guest(), &mut self.connection)
             && record.is_settled()
         {
             connection.settle();
         }
-        self.record = None;
+        self.ties.suspend();
         if self.attach_by_policy()? {
             return Ok(());
         }
@@ -181,6 +181,8 @@ impl<H: Platform> Arbiter<H> {
         Record::end_all(&self.hv, &self.hv, &ours);
         connection.with_synic(|connection| connection.connect_within(patience_ms))?;
         Record::settle_all(&self.hv, &ours);
+        #[cfg(feature = "disk")]
+        self.publish();
         self.connects = self.connects.wrapping_add(1);
         self.advance(Event::Connected(company));
         Ok(())
@@ -210,12 +212,7 @@ impl<H: Platform> Arbiter<H> {
 
     /// Whether nobody touched VMBus since our last call. Two MSR reads.
     fn is_as_left(&self) -> bool {
-        self.is_current() && self.connection.as_ref().is_some_and(Connection::still_ours)
-    }
-
-    /// Whether a connection on which we are a guest is still there, by its record. No exit.
-    pub(super) fn is_current(&self) -> bool {
-        self.record.as_ref().is_none_or(Record::is_current)
+        self.ties.is_current() && self.connection.as_ref().is_some_and(Connection::still_ours)
     }
 
     /// After a sign that somebody used VMBus: goes on with the connection if it lives, and else makes another one.
@@ -227,9 +224,10 @@ impl<H: Platform> Arbiter<H> {
             return self.establish();
         }
         self.advance(Event::Changed);
-        let terms = match &self.record {
+        let terms = match self.ties.guest() {
             Some(record) if !record.holds(&self.hv) => return self.start_over(),
             Some(_) => Ok((Sharing::Guest, Company::Host)),
+            None if !self.ties.is_current() => return self.start_over(),
             None => self.terms(Owner::look(&self.hv)),
         };
         let (sharing, company) = match terms {
@@ -267,7 +265,11 @@ impl<H: Platform> Arbiter<H> {
     /// [`Error::NicGone`] when it took the card back; as [`exchange`].
     pub(super) fn look_for_news(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        exchange(connection, self.record.as_ref(), Connection::service)?;
+        match self.ties.exchange(connection, Connection::service) {
+            // The owner whose guest we are has no room for more of his messages: what there is waits.
+            Ok(()) | Err(Error::OutOfResources) => {}
+            Err(error) => return Err(error),
+        }
         match &self.network.device {
             Some(device) if device.is_gone(connection) => Err(Error::NicGone),
             _ => Ok(()),
@@ -291,7 +293,7 @@ impl<H: Platform> Arbiter<H> {
     /// Before something is closed: when somebody else has VMBus, nothing must be said to the host, for it would be about his
     /// channels. True while the connection is ours.
     pub(super) fn may_close(&mut self) -> bool {
-        let is_ours = match &self.record {
+        let is_ours = match self.ties.guest() {
             Some(record) => record.holds(&self.hv),
             None => self.is_as_left(),
         };
@@ -331,7 +333,7 @@ impl<H: Platform> Arbiter<H> {
     /// # Errors
     /// As [`establish`](Self::establish).
     pub(super) fn start_over(&mut self) -> Result<(), Error> {
-        if self.record.as_ref().is_some_and(|record| record.holds(&self.hv)) {
+        if self.ties.guest().is_some_and(|record| record.holds(&self.hv)) {
             // The connection is not ours to end: only the card gets another channel.
             return self.renew_card();
         }
@@ -352,7 +354,13 @@ impl<H: Platform> Arbiter<H> {
         }
         self.may_close();
         let Some(connection) = &mut self.connection else { return Ok(()) };
+        #[cfg(feature = "disk")]
+        if let Ties::Host(publisher) = &mut self.ties {
+            publisher.ends();
+        }
         let result = connection.disconnect();
+        #[cfg(feature = "disk")]
+        self.ties.end();
         #[cfg(feature = "disk")]
         self.disks.close_all(connection);
         if !connection.has_lent()
@@ -387,10 +395,10 @@ impl<H: Platform> Arbiter<H> {
     pub(super) fn open_card(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Err(Error::NotOpen) };
         let wanted = self.network.wanted();
-        let record = self.record.as_ref();
-        let chosen = exchange(connection, record, |connection| {
+        let ties = &self.ties;
+        let chosen = ties.exchange(connection, |connection| {
             connection.service()?;
-            choose::open_card(connection, record, wanted)
+            choose::open_card(connection, ties, wanted)
         })?;
         self.network.begin(chosen, self.hv.cycles());
         Ok(())

@@ -3,8 +3,7 @@
 use heapless::Vec;
 
 use super::Platform;
-use super::attach::{claim, give_back};
-use super::record::Record;
+use super::ties::Ties;
 use crate::error::Error;
 use crate::log;
 use crate::netvsc::Device;
@@ -34,42 +33,42 @@ pub(super) struct Wanted {
 /// [`Error::NoNic`] without offers, or when there are not so many cards as the user thinks; else why the last one didn't open.
 pub(super) fn open_card<H: Platform>(
     connection: &mut Connection<H>,
-    record: Option<&Record<H>>,
+    ties: &Ties<H>,
     wanted: Wanted,
 ) -> Result<Chosen<H>, Error> {
     let offers: Vec<Offer, MAX_OFFERS> = connection.offers().iter().copied().collect();
     if let Some(index) = offers.iter().position(|offer| Some(offer.instance) == wanted.instance) {
-        return open(connection, record, index, &offers[index]);
+        return open(connection, ties, index, &offers[index]);
     }
     if let Some(index) = wanted.preferred {
-        return open(connection, record, index, offers.get(index).ok_or(Error::NoNic)?);
+        return open(connection, ties, index, offers.get(index).ok_or(Error::NoNic)?);
     }
     let mut result = Err(Error::NoNic);
     let mut without_link = None;
     for (index, offer) in offers.iter().enumerate() {
-        match open(connection, record, index, offer) {
+        match open(connection, ties, index, offer) {
             Ok(chosen) if chosen.device.link_up() || offers.len() == 1 => return Ok(chosen),
             Ok(chosen) => {
-                close(connection, record, chosen.device);
+                close(connection, ties, chosen.device);
                 without_link = without_link.or(Some(index));
             }
             Err(error) => result = Err(error),
         }
     }
     match without_link {
-        Some(index) => open(connection, record, index, &offers[index]),
+        Some(index) => open(connection, ties, index, &offers[index]),
         None => result,
     }
 }
 
 fn open<H: Platform>(
     connection: &mut Connection<H>,
-    record: Option<&Record<H>>,
+    ties: &Ties<H>,
     index: usize,
     offer: &Offer,
 ) -> Result<Chosen<H>, Error> {
     log::line(format_args!("netvsc: opening network card {index}, channel {}", offer.relid));
-    let result = claim(record, offer.relid).and_then(|()| Channel::open(connection, offer)).and_then(|channel| {
+    let result = ties.claim(offer.relid).and_then(|()| Channel::open(connection, offer)).and_then(|channel| {
         let mut device = Device::new(channel);
         match device.start(connection) {
             Ok(()) => Ok(Chosen { index, instance: offer.instance, device }),
@@ -81,14 +80,14 @@ fn open<H: Platform>(
     });
     if let Err(error) = &result {
         log::line(format_args!("netvsc: network card {index} does not open: {error:?}"));
-        give_back(connection, record, offer.relid);
+        ties.give_back(connection, offer.relid);
     }
     result
 }
 
 /// Closes a card, and gives its channel back to the owner whose guest we are. The message page must be in place.
-pub(super) fn close<H: Platform>(connection: &mut Connection<H>, record: Option<&Record<H>>, device: Device<H>) {
+pub(super) fn close<H: Platform>(connection: &mut Connection<H>, ties: &Ties<H>, device: Device<H>) {
     let relid = device.relid();
     device.close(connection);
-    give_back(connection, record, relid);
+    ties.give_back(connection, relid);
 }

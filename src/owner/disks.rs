@@ -4,9 +4,9 @@ use heapless::Vec;
 
 use super::Platform;
 use super::arbiter::Arbiter;
+use super::ties::Ties;
 use crate::disk::{DiskError, Disks, Medium, Sink, Source};
 use crate::error::Error;
-use crate::hv::Hypervisor;
 use crate::log;
 use crate::storvsc::{Controller, Unit};
 use crate::vmbus::{Channel, Connection, MAX_OFFERS, Offer};
@@ -20,10 +20,13 @@ pub const MAX_DISKS: usize = 8;
 const RECONNECTS: u32 = 3;
 
 /// An open controller.
-struct Open<H: Hypervisor> {
+struct Open<H: Platform> {
     instance: Guid,
     controller: Controller<H>,
 }
+
+/// What a request to a disk works with.
+type Parts<'a, H> = (&'a mut Connection<H>, &'a mut Controller<H>, &'a Ties<H>);
 
 /// A disk that has a number.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +37,14 @@ struct Known {
 
 /// The disks and what leads to them. A disk keeps its number for ever: one that is gone, or has another size after a
 /// reconnect, is not there any more.
-pub(super) struct DiskPart<H: Hypervisor> {
+pub(super) struct DiskPart<H: Platform> {
     open: Vec<Open<H>, MAX_CONTROLLERS>,
     /// Opened, and not released since.
     pub(super) in_use: bool,
     disks: Vec<Known, MAX_DISKS>,
 }
 
-impl<H: Hypervisor> DiskPart<H> {
+impl<H: Platform> DiskPart<H> {
     pub(super) const fn new() -> Self {
         Self { open: Vec::new(), in_use: false, disks: Vec::new() }
     }
@@ -61,14 +64,14 @@ impl<H: Hypervisor> DiskPart<H> {
     }
 
     /// Opens the controllers that are offered and not open, as far as they can be.
-    fn open_controllers(&mut self, connection: &mut Connection<H>) {
+    fn open_controllers(&mut self, connection: &mut Connection<H>, ties: &Ties<H>) {
         let offers: Vec<Offer, MAX_OFFERS> = connection.offers().controllers().copied().collect();
         for offer in offers {
             if self.open.is_full() || self.open.iter().any(|open| open.instance == offer.instance) {
                 continue;
             }
             log::line(format_args!("storvsc: opening disk controller, channel {}", offer.relid));
-            match open_controller(connection, &offer) {
+            match ties.claim(offer.relid).and_then(|()| open_controller(connection, &offer)) {
                 Ok(controller) => {
                     // There is room: seen above.
                     let _ = self.open.push(Open { instance: offer.instance, controller });
@@ -110,7 +113,7 @@ impl<H: Hypervisor> DiskPart<H> {
     }
 }
 
-fn open_controller<H: Hypervisor>(connection: &mut Connection<H>, offer: &Offer) -> Result<Controller<H>, Error> {
+fn open_controller<H: Platform>(connection: &mut Connection<H>, offer: &Offer) -> Result<Controller<H>, Error> {
     let channel = Channel::open(connection, offer)?;
     let mut controller = Controller::new(connection, channel)?;
     match controller.start(connection) {
@@ -142,7 +145,11 @@ impl<H: Platform> Arbiter<H> {
         }
         self.disks.in_use = true;
         if let Some(connection) = &mut self.connection {
-            self.disks.find(connection);
+            let disks = &mut self.disks;
+            let _ = self.ties.locked(connection, |connection| {
+                disks.find(connection);
+                Ok::<_, Error>(())
+            });
         }
         Ok(())
     }
@@ -156,8 +163,9 @@ impl<H: Platform> Arbiter<H> {
         if self.may_close()
             && let Some(connection) = &mut self.connection
         {
-            let _ = connection.with_synic(|connection| {
-                self.disks.close_all(connection);
+            let disks = &mut self.disks;
+            let _ = self.ties.exchange(connection, |connection| {
+                disks.close_all(connection);
                 Ok(())
             });
         }
@@ -166,15 +174,16 @@ impl<H: Platform> Arbiter<H> {
 
     /// Opens the controllers on offer, and closes those that the host took back.
     pub(super) fn open_controllers(&mut self) -> Result<(), Error> {
-        if self.record.is_some() {
+        if self.ties.guest().is_some() {
             // The owner whose guest we are serves them.
             return Err(Error::VmbusOwned);
         }
         let Some(connection) = &mut self.connection else { return Err(Error::NotOpen) };
-        connection.with_synic(|connection| {
+        let (ties, disks) = (&self.ties, &mut self.disks);
+        ties.exchange(connection, |connection| {
             connection.service()?;
-            self.disks.close_gone(connection);
-            self.disks.open_controllers(connection);
+            disks.close_gone(connection);
+            disks.open_controllers(connection, ties);
             Ok(())
         })
     }
@@ -187,15 +196,15 @@ impl<H: Platform> Arbiter<H> {
 
     /// Whether what is at a disk's place is still what it was.
     fn is_unchanged(&mut self, known: &Known) -> Result<bool, DiskError> {
-        let (connection, controller) = self.controller(known.controller)?;
-        let units: Vec<Unit, MAX_DISKS> = controller.scan(connection)?;
+        let (connection, controller, ties) = self.controller(known.controller)?;
+        let units: Vec<Unit, MAX_DISKS> = ties.locked(connection, |connection| controller.scan(connection))?;
         Ok(units.contains(&known.unit))
     }
 
-    fn controller(&mut self, instance: Guid) -> Result<(&mut Connection<H>, &mut Controller<H>), DiskError> {
+    fn controller(&mut self, instance: Guid) -> Result<Parts<'_, H>, DiskError> {
         let connection = self.connection.as_mut().ok_or(DiskError::NotThere)?;
         let open = self.disks.open.iter_mut().find(|open| open.instance == instance).ok_or(DiskError::NotThere)?;
-        Ok((connection, &mut open.controller))
+        Ok((connection, &mut open.controller, &self.ties))
     }
 
     /// Makes sure that VMBus is ours, that the disk's controller is open, and that the disk is still the same one.
@@ -206,7 +215,7 @@ impl<H: Platform> Arbiter<H> {
             self.start_over()?;
         }
         let mut is_new = self.connects != connects;
-        if self.controller(known.controller).is_ok_and(|(connection, controller)| controller.is_gone(connection)) {
+        if self.controller(known.controller).is_ok_and(|(connection, controller, _)| controller.is_gone(connection)) {
             log::line(format_args!("owner: a disk controller is gone; looking for it again"));
             self.open_disks()?;
             is_new = true;
@@ -230,8 +239,8 @@ impl<H: Platform> Arbiter<H> {
                 return Err(DiskError::NotThere);
             }
             self.ready(&known)?;
-            let (connection, controller) = self.controller(known.controller)?;
-            result = work(connection, controller, &known.unit);
+            let (connection, controller, ties) = self.controller(known.controller)?;
+            result = ties.locked(connection, |connection| work(connection, controller, &known.unit));
             match result {
                 // It may come back at once, under another channel id.
                 Err(DiskError::Host(Error::NicGone)) => {}

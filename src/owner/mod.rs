@@ -8,8 +8,11 @@ mod arbiter;
 mod attach;
 mod choose;
 mod network;
+#[cfg(feature = "disk")]
+mod publishing;
 pub mod record;
 mod standing;
+mod ties;
 
 #[cfg(feature = "disk")]
 mod disks;
@@ -33,5 +36,12 @@ pub trait Platform: Hypervisor + PhysMem {
     /// Our own memory below 1 MiB: a record in it is none that we could be a guest by.
     fn own_low_memory(&self) -> Range<u32> {
         0..0
+    }
+
+    /// Where the record of our own connection lies: the address of [`record::PUBLISHED_LEN`] bytes of reserved base
+    /// memory, a multiple of 16. `None` on a machine on which it isn't published.
+    #[cfg(feature = "disk")]
+    fn record_place(&self) -> Option<u32> {
+        None
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Platform;
 use super::arbiter::Arbiter;
-use super::attach::exchange;
 use super::choose::{Chosen, Wanted, close};
 use crate::error::Error;
 use crate::hv::{Owner, detect};
@@ -156,7 +155,7 @@ impl<H: Platform> Arbiter<H> {
         let as_left =
             if checks.is_multiple_of(2) { partition.simp_is_as_left() } else { partition.calls_are_as_left() };
         let is_suspect = partition.is_suspect();
-        if !as_left || !self.is_current() {
+        if !as_left || !self.ties.is_current() {
             return self.reclaim();
         }
         if is_suspect {
@@ -238,10 +237,10 @@ impl<H: Platform> Nic for Arbiter<H> {
             return Ok(());
         }
         let mut device = Some(device);
-        let record = self.record.as_ref();
-        let result = exchange(connection, record, |connection| {
+        let ties = &self.ties;
+        let result = ties.exchange(connection, |connection| {
             if let Some(device) = device.take() {
-                close(connection, record, device);
+                close(connection, ties, device);
             }
             Ok(())
         });

@@ -9,6 +9,7 @@ use super::state::{Event, State, step};
 use crate::error::Error;
 use crate::hv::{Hypervisor, Message, Partition, Sharing};
 use crate::log;
+use crate::wire::hv::HV_MESSAGE_SIZE;
 use crate::wire::vmbus::{Header, InitiateContact, MESSAGE_CONNECTION_ID, Version, VersionResponse, message_type};
 
 /// Versions that we ask for, newest first (policy). Not 6.0: its message sizes depend on features. Nothing below 3.0:
@@ -101,6 +102,12 @@ impl<H: Hypervisor> Connection<H> {
         }
     }
 
+    /// What a guest must know of this connection; `None` when not connected.
+    #[must_use]
+    pub fn terms(&self) -> Option<Terms> {
+        self.version().map(|version| Terms { version, message_connection_id: self.message_connection_id })
+    }
+
     /// The virtual processor that takes messages and events.
     pub(super) fn vp_index(&self) -> u32 {
         self.partition.vp_index()
@@ -152,6 +159,31 @@ impl<H: Hypervisor> Connection<H> {
         self.offers.rescind(relid);
     }
 
+    /// The host offers this channel, as somebody else heard, and nobody uses it.
+    pub fn note_offer(&mut self, offer: Offer) {
+        self.offers.admit(offer);
+    }
+
+    /// Handles a message that a guest on our connection found and kept for us.
+    ///
+    /// # Errors
+    /// As [`service`](Self::service).
+    pub fn handle(&mut self, slot: [u8; HV_MESSAGE_SIZE]) -> Result<(), Error> {
+        self.dispatch(&Message::from_slot(slot))
+    }
+
+    /// A guest on our connection has this channel open, or not any more.
+    ///
+    /// # Errors
+    /// As [`service`](Self::service): a channel that the host took back meanwhile is released.
+    pub fn note_use(&mut self, relid: u32, is_used: bool) -> Result<(), Error> {
+        if !is_used && self.offers.is_rescinded(relid) {
+            return self.release_relid(relid);
+        }
+        self.offers.set_open(relid, is_used);
+        Ok(())
+    }
+
     /// A message that came for the owner meanwhile.
     pub fn take_stray(&mut self) -> Option<Message> {
         if self.strays.is_empty() { None } else { Some(self.strays.remove(0)) }
@@ -161,6 +193,7 @@ impl<H: Hypervisor> Connection<H> {
     pub fn mark_lost(&mut self) {
         self.advance(Event::Taken);
         self.offers.clear();
+        self.strays.clear();
         self.is_guest = false;
     }
 

@@ -76,9 +76,12 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     fn next_message(&mut self) -> Option<Message> {
-        if self.is_guest() && (self.strays.is_full() || self.strays.len() >= self.stray_room) {
-            // The owner whose guest we are finds it in its slot.
-            return None;
+        if self.is_guest() {
+            // The owner whose guest we are finds it in its slot. In a slot of ours it would find nothing.
+            let room = if self.partition.is_in_owners_slot() { self.stray_room } else { self.strays.capacity() };
+            if self.strays.len() >= room.min(self.strays.capacity()) {
+                return None;
+            }
         }
         // A slot with an impossible length is as good as empty: whoever waits runs into the deadline.
         self.partition.take_message().unwrap_or_default()
@@ -103,7 +106,7 @@ impl<H: Hypervisor> Connection<H> {
     }
 
     /// Messages that come unasked, at any moment.
-    fn dispatch(&mut self, message: &Message) -> Result<(), Error> {
+    pub(super) fn dispatch(&mut self, message: &Message) -> Result<(), Error> {
         if self.version().is_none() {
             // Of an earlier connection.
             return Ok(());

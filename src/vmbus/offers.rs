@@ -16,7 +16,7 @@ pub const MAX_OFFERS: usize = MAX_CARDS + MAX_CONTROLLERS;
 pub(super) enum OfferState {
     /// Nothing of ours is in use.
     Closed,
-    /// A channel of ours is open on it.
+    /// A channel is open on it: ours, or that of a guest on our connection.
     Open,
     /// Taken back by the host while a channel was open on it.
     Rescinded,
@@ -37,7 +37,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// True while a channel of ours is open on it.
+    /// True while a channel is open on it: ours, or that of a guest on our connection.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == OfferState::Open
@@ -112,6 +112,11 @@ impl Offers {
         {
             offer.state = if open { OfferState::Open } else { OfferState::Closed };
         }
+    }
+
+    /// True when the host took this channel back, and somebody still has it open.
+    pub(super) fn is_rescinded(&self, relid: u32) -> bool {
+        self.table.iter().any(|offer| offer.relid == relid && offer.state == OfferState::Rescinded)
     }
 
     pub(super) fn remove(&mut self, relid: u32) {

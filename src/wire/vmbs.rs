@@ -50,10 +50,8 @@ pub struct Anchor {
     pub record: U32,
     /// As [`Fixed::record_length`].
     pub record_length: U32,
-    /// Real-mode far entry of the owner, the offset first; 0:0: none.
-    pub entry_offset: U16,
-    /// Its segment.
-    pub entry_segment: U16,
+    /// Zero.
+    pub unused: U32,
     /// As [`Fixed::serial`].
     pub serial: U32,
     /// Zero.

@@ -4,16 +4,16 @@ use hvpxe::error::Error;
 use hvpxe::hv::{Hypervisor, Partition};
 use hvpxe::mem::{PhysMem, SharedMem};
 use hvpxe::nic::{Nic, PacketFilter};
-use hvpxe::owner::record::{Publisher, Standing};
-use hvpxe::owner::{Arbiter, Company, Policy, Standing as Stands};
+use hvpxe::owner::record::Publisher;
+use hvpxe::owner::{Arbiter, Company, Policy, Standing};
 use hvpxe::vmbus::Connection;
+use hvpxe::wire::hv::GUEST_OS_ID_HVPXE;
 use hvpxe::wire::vmbus::Version;
 
 use crate::handshake::{frame, receive_one};
 use crate::lab::{Lab, Pages};
 use crate::wire::Wire;
 
-const HYPERCALL: u32 = 0x4000_0001;
 const SIMP: u32 = 0x4000_0083;
 const SINT2: u32 = 0x4000_0092;
 /// Base memory ends at 637 KiB, and the record is behind it.
@@ -45,7 +45,7 @@ impl Owner {
         let mut owner = Self {
             lab: lab.clone(),
             connection,
-            publisher: Publisher::new(lab, ANCHOR, 7).unwrap(),
+            publisher: Publisher::new(lab, ANCHOR, 7, GUEST_OS_ID_HVPXE).unwrap(),
             page: live.then(|| lab.alloc_pages(1).unwrap()),
         };
         owner.show();
@@ -56,9 +56,13 @@ impl Owner {
         let simp = self.page.as_ref().map_or(0, |page| page.gpa().0 | 1);
         self.lab.write_msr(SIMP, simp);
         self.lab.write_msr(SINT2, if simp == 0 { 0x1_0000 } else { 0x41 });
-        let standing =
-            Standing { version: VERSION, message_connection_id: 1, vp: 0, simp, hypercall: self.lab.msr(HYPERCALL) };
-        self.publisher.stands(&standing, self.connection.offers()).unwrap();
+        let terms = self.connection.terms().unwrap();
+        self.publisher.stands(&self.lab, terms, 0, self.connection.offers()).unwrap();
+    }
+
+    /// Whether a guest has a channel of its connection.
+    fn is_shared(&self) -> bool {
+        self.publisher.record().offers().any(|(_, entry)| entry.user != [0; 4])
     }
 
     /// Makes another connection, as after a reset of the host's side.
@@ -105,7 +109,7 @@ fn a_guest_opens_its_channel_and_nothing_else() {
             let generation = number(&lab, GENERATION);
             let mut nic = guest(&lab);
             nic.open().unwrap();
-            assert_eq!(nic.standing(), Stands::Connected(Company::Host));
+            assert_eq!(nic.standing(), Standing::Connected(Company::Host));
             assert_eq!(nic.vmbus_version(), Some(VERSION));
             nic.set_filter(PacketFilter::BROADCAST).unwrap();
             for seed in 0..5 {
@@ -113,9 +117,9 @@ fn a_guest_opens_its_channel_and_nothing_else() {
                 assert_eq!(lab.owner_msrs(), found);
                 assert_eq!(number(&lab, LOCK), 0);
             }
-            assert!(!owner.publisher.is_current() || owner.publisher.is_shared());
+            assert!(owner.is_shared());
             nic.release().unwrap();
-            assert!(!owner.publisher.is_shared(), "the channel is given back");
+            assert!(!owner.is_shared(), "the channel is given back");
             assert_eq!((got(&lab, 14), got(&lab, 3), got(&lab, 16)), (1, 1, 0), "contact, offers, unload: the owner's");
             assert_eq!(lab.owner_msrs(), found);
             assert_eq!(lab.pages_in_use(), pages);
@@ -131,9 +135,9 @@ fn messages_for_the_owner_are_kept_for_him() {
     let (lab, _wire) = Lab::with(&[("unsolicited", "on")]);
     let owner = Owner::new(&lab, true);
     let mut nic = guest(&lab);
-    // He has room for two, and every answer comes behind two: the third one stays where it is.
+    // He has room for one, and every answer comes behind two: the second one stays where it is.
     assert_eq!(nic.open(), Err(Error::HostTimeout));
-    assert_eq!(number(&lab, PUT), 2);
+    assert_eq!(number(&lab, PUT), 1);
     let page = owner.page.as_ref().unwrap();
     assert_eq!(page.load(2 * 256), 1);
     let slot = owner.publisher.take_message().unwrap();
@@ -172,7 +176,7 @@ fn an_owner_that_goes_leaves_vmbus_to_us() {
     owner.connection.disconnect().unwrap();
     owner.publisher.settled();
     echoes_later(&lab, &mut nic);
-    assert_eq!(nic.standing(), Stands::Connected(Company::Alone));
+    assert_eq!(nic.standing(), Standing::Connected(Company::Alone));
     nic.release().unwrap();
 }
 
@@ -229,7 +233,7 @@ fn a_record_that_can_not_be_right_is_no_reason_to_attach() {
 fn an_owner_without_room_for_his_messages_gets_no_guest() {
     let (lab, _wire) = Lab::with(&[]);
     let _owner = Owner::new(&lab, true);
-    PhysMem::write(&lab, PUT, &2_u32.to_le_bytes()).unwrap();
+    PhysMem::write(&lab, PUT, &1_u32.to_le_bytes()).unwrap();
     let posts = lab.counters().posts;
     assert_eq!(guest(&lab).open(), Err(Error::OutOfResources));
     assert_eq!(lab.counters().posts, posts);
@@ -241,12 +245,12 @@ fn a_channel_that_the_owner_uses_is_not_for_guests() {
     let (lab, wire) = Lab::with(&[]);
     let owner = Owner::new(&lab, true);
     drop(wire);
-    for index in 0..12 {
+    for index in 0..4 {
         // user and state of each entry
         let entry = ANCHOR + 32 + 128 + index * 48;
         PhysMem::write(&lab, entry + 40, b"bios\x02").unwrap();
     }
     assert_eq!(guest(&lab).open(), Err(Error::NoNic));
-    assert!(owner.publisher.is_shared());
+    assert!(owner.is_shared());
     let _ = Wire::echo();
 }

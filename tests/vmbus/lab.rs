@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its part
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use hvhost::{
@@ -11,6 +12,7 @@ use hvhost::{
 use hvpxe::error::Error;
 use hvpxe::hv::{CpuidResult, Hypervisor};
 use hvpxe::mem::{Gpa, PAGE_SIZE, PhysMem, SharedMem};
+use hvpxe::owner::record::PUBLISHED_LEN;
 use hvpxe::owner::{Arbiter, Platform};
 use hvpxe::time::Ticks100ns;
 
@@ -18,7 +20,7 @@ use crate::wire::Wire;
 
 const RAM: usize = 8 << 20;
 /// Where the pool of pages starts and ends.
-const POOL: std::ops::Range<u64> = 0x10_0000..0x30_0000;
+const POOL: Range<u64> = 0x10_0000..0x30_0000;
 /// What executes at the start of a page that isn't the hypercall page: `mov $2, %eax; ret`.
 const TRAP: [u8; 6] = [0xb8, 2, 0, 0, 0, 0xc3];
 
@@ -62,9 +64,14 @@ impl Machine {
 /// What happens behind the guest's back, and after how many posts.
 type Ambush = Rc<RefCell<Option<(u64, Box<dyn FnOnce(&Lab)>)>>>;
 
-/// A machine under the host model. All clones mean the same one.
+/// A machine under the host model, as one party of those that work there sees it. All clones mean the same machine.
 #[derive(Clone)]
-pub struct Lab(Rc<RefCell<Machine>>, Ambush);
+pub struct Lab {
+    machine: Rc<RefCell<Machine>>,
+    ambush: Ambush,
+    /// Where this party publishes its connection.
+    record: Option<u32>,
+}
 
 /// Pages of the pool.
 pub struct Pages {
@@ -81,8 +88,8 @@ impl Lab {
 
     /// A machine with NICs on these networks.
     pub fn with_backends(config: Config, nics: Vec<Box<dyn NetBackend>>) -> Self {
-        Self(
-            Rc::new(RefCell::new(Machine {
+        Self {
+            machine: Rc::new(RefCell::new(Machine {
                 host: Host::new(config, nics),
                 memory: FlatMemory::new(RAM),
                 now: 0,
@@ -90,8 +97,14 @@ impl Lab {
                 bare: false,
                 saves: None,
             })),
-            Ambush::default(),
-        )
+            ambush: Ambush::default(),
+            record: None,
+        }
+    }
+
+    /// The machine for a party that publishes its connection at this address.
+    pub fn publishing_at(&self, address: u32) -> Self {
+        Self { record: Some(address), ..self.clone() }
     }
 
     /// A machine with one NIC on an echoing wire, and settings as `hvhost::Config::set` takes them.
@@ -102,12 +115,12 @@ impl Lab {
 
     /// From now on the host is saved and restored at random, about every 64th time that it works.
     pub fn save_now_and_then(&self, seed: u64) {
-        self.0.borrow_mut().saves = Some(seed | 1);
+        self.machine.borrow_mut().saves = Some(seed | 1);
     }
 
     /// Guest memory and the time.
     pub fn snapshot(&self) -> (Vec<u8>, u64) {
-        let machine = self.0.borrow();
+        let machine = self.machine.borrow();
         let mut bytes = vec![0; RAM];
         machine.memory.read(0, &mut bytes).expect("guest memory");
         (bytes, machine.now)
@@ -116,13 +129,13 @@ impl Lab {
     /// Adds a SCSI controller with these disks.
     pub fn add_scsi_controller(&self, disks: &[MemoryDisk]) {
         let disks = disks.iter().map(|disk| Box::new(disk.clone()) as Box<dyn DiskBackend>).collect();
-        self.0.borrow_mut().host.add_scsi_controller(disks);
+        self.machine.borrow_mut().host.add_scsi_controller(disks);
     }
 
     /// A machine without a hypervisor.
     pub fn bare() -> Self {
         let lab = Self::new(Config::default(), &[]);
-        lab.0.borrow_mut().bare = true;
+        lab.machine.borrow_mut().bare = true;
         lab
     }
 
@@ -132,28 +145,28 @@ impl Lab {
 
     /// Does something as soon as so many messages were posted in all.
     pub fn after_posts(&self, posts: u64, work: impl FnOnce(&Self) + 'static) {
-        *self.1.borrow_mut() = Some((posts, Box::new(work)));
+        *self.ambush.borrow_mut() = Some((posts, Box::new(work)));
     }
 
     /// Lets virtual time pass, in steps in which the host works.
     pub fn pass_millis(&self, milliseconds: u64) {
         for _ in 0..milliseconds * 10 {
-            self.0.borrow_mut().pass(Ticks100ns::PER_MILLISECOND / 10);
+            self.machine.borrow_mut().pass(Ticks100ns::PER_MILLISECOND / 10);
         }
     }
 
     /// The host works once, 10 µs later.
     pub fn step(&self) {
-        self.0.borrow_mut().pass(100);
+        self.machine.borrow_mut().pass(100);
     }
 
     pub fn counters(&self) -> Counters {
-        self.0.borrow().host.counters().clone()
+        self.machine.borrow().host.counters().clone()
     }
 
     /// MSR as the machine has it now, without counting.
     pub fn msr(&self, msr: u32) -> u64 {
-        match self.0.borrow_mut().host.rdmsr(0, msr) {
+        match self.machine.borrow_mut().host.rdmsr(0, msr) {
             MsrRead::Value(value) => value,
             other => panic!("rdmsr {msr:#x}: {other:?}"),
         }
@@ -170,12 +183,12 @@ impl Lab {
     }
 
     pub fn pages_in_use(&self) -> usize {
-        self.0.borrow().used.iter().filter(|&&used| used).count()
+        self.machine.borrow().used.iter().filter(|&&used| used).count()
     }
 
     /// Rules that the guest broke, in words.
     pub fn violations(&self) -> Vec<String> {
-        self.0.borrow().host.violations().iter().map(|violation| violation.breach.to_string()).collect()
+        self.machine.borrow().host.violations().iter().map(|violation| violation.breach.to_string()).collect()
     }
 
     /// Fails with the host's log when the guest broke a rule.
@@ -194,13 +207,13 @@ impl Lab {
     #[track_caller]
     fn assert_no_violation_but(&self, allowed: &str) {
         let violations: Vec<_> = self.violations().into_iter().filter(|violation| violation != allowed).collect();
-        let log = self.0.borrow_mut().host.take_log().join("\n");
+        let log = self.machine.borrow_mut().host.take_log().join("\n");
         assert!(violations.is_empty(), "{log}\n\nviolations:\n{}", violations.join("\n"));
     }
 
     /// Lets the host write nonsense over 8 bytes of memory that is in use.
     pub fn scribble(&self, random: u64, value: u64) {
-        let mut machine = self.0.borrow_mut();
+        let mut machine = self.machine.borrow_mut();
         let used: Vec<usize> = (0..machine.used.len()).filter(|&page| machine.used[page]).collect();
         let Some(page) = used.get(random as usize % used.len().max(1)) else { return };
         // Half of the time into the first bytes of a page: control pages, slots and headers are there.
@@ -211,11 +224,11 @@ impl Lab {
 
     /// The host's log since it was last looked at.
     pub fn log(&self) -> String {
-        self.0.borrow_mut().host.take_log().join("\n")
+        self.machine.borrow_mut().host.take_log().join("\n")
     }
 
     fn read_page(&self, gpa: u64, into: &mut [u8]) {
-        self.0.borrow().memory.read(gpa, into).expect("guest memory");
+        self.machine.borrow().memory.read(gpa, into).expect("guest memory");
     }
 }
 
@@ -232,7 +245,7 @@ impl Hypervisor for Lab {
     type Pages = Pages;
 
     fn cpuid(&self, leaf: u32) -> CpuidResult {
-        let mut machine = self.0.borrow_mut();
+        let mut machine = self.machine.borrow_mut();
         let present = u32::from(leaf == 1 && !machine.bare) << 31;
         if machine.bare {
             return CpuidResult { ecx: present, ..CpuidResult::default() };
@@ -247,14 +260,14 @@ impl Hypervisor for Lab {
     }
 
     fn write_msr(&self, msr: u32, value: u64) {
-        let machine = &mut *self.0.borrow_mut();
+        let machine = &mut *self.machine.borrow_mut();
         let written = machine.host.wrmsr(0, msr, value, &mut machine.memory);
         assert_eq!(written, MsrWrite::Done, "wrmsr {msr:#x} {value:#x}");
         machine.pass(10);
     }
 
     fn hypercall(&self, page: &Pages, control: u64, input: u64, output: u64) -> u64 {
-        let mut borrowed = self.0.borrow_mut();
+        let mut borrowed = self.machine.borrow_mut();
         let machine = &mut *borrowed;
         if machine.host.hypercall_page() != Some(page.gpa) {
             let mut code = [0; TRAP.len()];
@@ -266,7 +279,7 @@ impl Hypervisor for Lab {
         machine.pass(10);
         let posts = machine.host.counters().posts;
         drop(borrowed);
-        let due = self.1.borrow_mut().take_if(|(after, _)| posts >= *after);
+        let due = self.ambush.borrow_mut().take_if(|(after, _)| posts >= *after);
         if let Some((_, work)) = due {
             work(self);
         }
@@ -274,7 +287,7 @@ impl Hypervisor for Lab {
     }
 
     fn alloc_pages(&self, count: usize) -> Option<Pages> {
-        let mut machine = self.0.borrow_mut();
+        let mut machine = self.machine.borrow_mut();
         let first = machine.used.windows(count).position(|window| window.iter().all(|used| !used))?;
         machine.used[first..first + count].fill(true);
         let pages = Pages { lab: self.clone(), gpa: POOL.start + (first * PAGE_SIZE) as u64, len: count * PAGE_SIZE };
@@ -285,7 +298,7 @@ impl Hypervisor for Lab {
 
     fn free_pages(&self, pages: Pages) {
         let first = (pages.gpa - POOL.start) as usize / PAGE_SIZE;
-        let mut machine = self.0.borrow_mut();
+        let mut machine = self.machine.borrow_mut();
         let freed = &mut machine.used[first..first + pages.len / PAGE_SIZE];
         assert!(freed.iter().all(|&used| used), "pages freed twice");
         freed.fill(false);
@@ -297,28 +310,28 @@ impl Hypervisor for Lab {
     }
 
     fn now(&self) -> Ticks100ns {
-        let mut machine = self.0.borrow_mut();
+        let mut machine = self.machine.borrow_mut();
         machine.pass(10);
         Ticks100ns(machine.now)
     }
 
     fn cycles(&self) -> u64 {
         // 3 GHz.
-        self.0.borrow().now * 300
+        self.machine.borrow().now * 300
     }
 
     fn relax(&self) {
-        self.0.borrow_mut().pass(1_000);
+        self.machine.borrow_mut().pass(1_000);
     }
 }
 
 impl PhysMem for Lab {
     fn read(&self, linear: u32, into: &mut [u8]) -> Result<(), Error> {
-        self.0.borrow().memory.read(linear.into(), into).map_err(|_| Error::InvalidParameter)
+        self.machine.borrow().memory.read(linear.into(), into).map_err(|_| Error::InvalidParameter)
     }
 
     fn write(&self, linear: u32, from: &[u8]) -> Result<(), Error> {
-        self.0.borrow_mut().memory.write(linear.into(), from).map_err(|_| Error::InvalidParameter)
+        self.machine.borrow_mut().memory.write(linear.into(), from).map_err(|_| Error::InvalidParameter)
     }
 
     fn write_resident(&self, _offset: u16, _from: &[u8]) {
@@ -326,7 +339,15 @@ impl PhysMem for Lab {
     }
 }
 
-impl Platform for Lab {}
+impl Platform for Lab {
+    fn own_low_memory(&self) -> Range<u32> {
+        self.record.map_or(0..0, |start| start..start + PUBLISHED_LEN as u32)
+    }
+
+    fn record_place(&self) -> Option<u32> {
+        self.record
+    }
+}
 
 impl SharedMem for Pages {
     fn gpa(&self) -> Gpa {
@@ -344,7 +365,7 @@ impl SharedMem for Pages {
 
     fn write(&self, offset: usize, from: &[u8]) {
         assert!(offset + from.len() <= self.len, "write past the end of shared memory");
-        self.lab.0.borrow_mut().memory.write(self.gpa + offset as u64, from).expect("guest memory");
+        self.lab.machine.borrow_mut().memory.write(self.gpa + offset as u64, from).expect("guest memory");
     }
 
     fn load(&self, offset: usize) -> u32 {

@@ -4,6 +4,7 @@ mod download;
 mod faults;
 mod guest;
 mod handshake;
+mod host;
 mod lab;
 mod owner;
 mod rules;

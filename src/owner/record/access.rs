@@ -10,13 +10,13 @@ use super::find::MAX_CONNECTION_ID;
 use super::shape::Shape;
 use crate::error::Error;
 use crate::hv::Hypervisor;
-use crate::mem::{PhysMem, SegOff};
+use crate::mem::PhysMem;
 use crate::wire::hv::{HV_X64_MSR_HYPERCALL, HV_X64_MSR_SIMP};
 use crate::wire::vmbs::{Fixed, Live, MAX_RELID, OfferEntry, SLOT_LEN, offer_state};
 use crate::wire::vmbus::Version;
 
-/// A lock whose holder gave no sign of life for so long is stale, in milliseconds (docs/vmbs.md, "Lock").
-const STALE_MS: u64 = 5_000;
+/// A lock that was held by one and the same for so long is stale, in milliseconds (docs/vmbs.md, "Lock").
+const STALE_MS: u64 = 15_000;
 /// How long we wait for a holder that lives, in milliseconds (policy: twice the time that a job may take).
 const LOCK_MS: u64 = 20_000;
 /// What we write into the lock.
@@ -25,22 +25,23 @@ const HOLDER: u32 = u32::from_le_bytes(USER_NAME);
 /// A record whose fixed part was checked, and the generation at which it was read.
 #[derive(Clone)]
 pub struct Record<M> {
-    memory: M,
-    shape: Shape,
-    fixed: Fixed,
-    live: Live,
-    entry: Option<SegOff>,
+    pub(super) memory: M,
+    pub(super) shape: Shape,
+    pub(super) fixed: Fixed,
+    pub(super) live: Live,
 }
 
 macro_rules! live {
     ($field:ident) => {
-        offset_of!(Live, $field) as u32
+        core::mem::offset_of!(crate::wire::vmbs::Live, $field) as u32
     };
 }
+#[cfg(feature = "disk")]
+pub(super) use live;
 
 impl<M: PhysMem> Record<M> {
-    pub(super) const fn new(memory: M, shape: Shape, fixed: Fixed, live: Live, entry: Option<SegOff>) -> Self {
-        Self { memory, shape, fixed, live, entry }
+    pub(super) const fn new(memory: M, shape: Shape, fixed: Fixed, live: Live) -> Self {
+        Self { memory, shape, fixed, live }
     }
 
     pub(super) const fn fixed(&self) -> &Fixed {
@@ -66,12 +67,6 @@ impl<M: PhysMem> Record<M> {
     #[must_use]
     pub const fn guest_os_id(&self) -> u64 {
         self.fixed.guest_os_id.get()
-    }
-
-    /// Where the owner wants to be called before VMBus is taken; docs/vmbs.md, "Far entry".
-    #[must_use]
-    pub const fn entry(&self) -> Option<SegOff> {
-        self.entry
     }
 
     /// The version of the connection.
@@ -144,13 +139,10 @@ impl<M: PhysMem> Record<M> {
             hv.relax();
         }
         // In memory that is write-protected the exchange seems to succeed.
-        if self.get(live!(lock))? == HOLDER { Ok(()) } else { Err(Error::VmbusOwned) }
-    }
-
-    /// A sign of life while we hold the lock and wait: at least once a second.
-    pub fn beat(&self) {
-        let beat = self.get(live!(beat)).unwrap_or_default();
-        let _ = self.set(live!(beat), beat.wrapping_add(1));
+        if self.get(live!(lock))? != HOLDER {
+            return Err(Error::VmbusOwned);
+        }
+        self.set(live!(beat), self.get(live!(beat))?.wrapping_add(1))
     }
 
     /// Frees the lock, if it is still ours.
@@ -267,10 +259,10 @@ impl<M: PhysMem> Record<M> {
         self.set(live!(put), put.wrapping_add(1))
     }
 
-    /// Takes the oldest message that somebody kept for us. For the owner, under the lock.
+    /// Takes the oldest message that somebody kept for the owner. For him, under the lock.
+    #[cfg(feature = "disk")]
     pub(super) fn take_message(&self) -> Option<[u8; SLOT_LEN]> {
-        let waiting = self.waiting().ok()?;
-        if waiting == 0 {
+        if self.waiting().ok()? == 0 {
             return None;
         }
         let taken = self.get(live!(taken)).ok()?;
@@ -303,48 +295,11 @@ impl<M: PhysMem> Record<M> {
         self.set(live!(settled), self.get(live!(generation))?)
     }
 
-    /// The live part as it is now.
-    pub(super) fn live_now(&self) -> Result<Live, Error> {
-        let mut live = Live::new_zeroed();
-        self.memory.read(self.shape.live, live.as_mut_bytes()).map_err(|_| Error::VmbusOwned)?;
-        Ok(live)
-    }
-
-    /// Writes all of the live part but the lock, and then makes the generation even. For the owner.
-    pub(super) fn begin_generation(&self, live: &Live) -> Result<(), Error> {
-        let first = offset_of!(Live, settled);
-        self.write(self.shape.live + first as u32, &live.as_bytes()[first..])?;
-        self.set(live!(generation), live.generation.get().wrapping_add(1))
-    }
-
-    /// Takes what is in the live part now for what we know. For the owner.
-    pub(super) fn renew(&mut self) {
-        self.live = self.live_now().unwrap_or(self.live);
-    }
-
-    /// Writes an entry, its state last. For the owner.
-    pub(super) fn write_offer(&self, index: u32, entry: &OfferEntry) -> Result<(), Error> {
-        self.set_state(index, offer_state::EMPTY)?;
-        self.write(self.offer_at(index), OfferEntry { state: offer_state::EMPTY, ..*entry }.as_bytes())?;
-        self.set_state(index, entry.state)
-    }
-
-    /// Sets the state of all entries. For the owner.
-    pub(super) fn set_state_of_all(&self, state: u8) -> Result<(), Error> {
-        (0..self.shape.offer_count).try_for_each(|index| self.set_state(index, state))
-    }
-
-    /// Overwrites both signatures; the anchor is so many bytes before the record. For the owner.
-    pub(super) fn wipe(&self, anchor_len: u32) {
-        let _ = self.write(self.shape.record, &[0; 4]);
-        let _ = self.write(self.shape.record - anchor_len, &[0; 5]);
-    }
-
     fn ensure_current(&self) -> Result<(), Error> {
         if self.is_current() { Ok(()) } else { Err(Error::VmbusOwned) }
     }
 
-    const fn offer_at(&self, index: u32) -> u32 {
+    pub(super) const fn offer_at(&self, index: u32) -> u32 {
         self.shape.offers + index * self.shape.offer_length
     }
 
@@ -353,19 +308,19 @@ impl<M: PhysMem> Record<M> {
     }
 
     #[inline(never)]
-    fn get(&self, offset: u32) -> Result<u32, Error> {
+    pub(super) fn get(&self, offset: u32) -> Result<u32, Error> {
         let mut value = U32::ZERO;
         self.memory.read(self.shape.live + offset, value.as_mut_bytes()).map_err(|_| Error::VmbusOwned)?;
         Ok(value.get())
     }
 
     #[inline(never)]
-    fn set(&self, offset: u32, value: u32) -> Result<(), Error> {
+    pub(super) fn set(&self, offset: u32, value: u32) -> Result<(), Error> {
         self.write(self.shape.live + offset, &value.to_le_bytes())
     }
 
     #[inline(never)]
-    fn write(&self, at: u32, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&self, at: u32, bytes: &[u8]) -> Result<(), Error> {
         self.memory.write(at, bytes).map_err(|_| Error::VmbusOwned)
     }
 }

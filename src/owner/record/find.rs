@@ -98,7 +98,7 @@ pub(super) fn load<M: PhysMem>(memory: &M, at: u32, end: u32, reserved: u32, our
     let (fixed, shape) = shape::shape(within, &anchor)?;
     let mut live = Live::new_zeroed();
     memory.read(shape.live, live.as_mut_bytes()).ok()?;
-    Some(Record::new(memory.clone(), shape, fixed, live, shape::entry(&anchor)))
+    Some(Record::new(memory.clone(), shape, fixed, live))
 }
 
 /// True when the connection can be used by us, and the owner has not lost it.

@@ -4,15 +4,18 @@
 
 mod access;
 mod find;
+#[cfg(feature = "disk")]
 mod publish;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 pub use access::Record;
-pub use publish::{PUBLISHED_LEN, Publisher, Standing};
+#[cfg(feature = "disk")]
+pub use publish::{PUBLISHED_LEN, Publisher};
 
 /// Our short name as owner.
+#[cfg(feature = "disk")]
 const OWNER_NAME: [u8; 4] = *b"hvpx";
 /// Our short name on the connection of another: not that of the owner, who may be an hvpxe too.
 const USER_NAME: [u8; 4] = *b"hvpa";

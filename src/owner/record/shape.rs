@@ -4,7 +4,6 @@ use core::ops::Range;
 
 use zerocopy::FromBytes;
 
-use crate::mem::SegOff;
 use crate::wire::hv::VMBUS_SINT;
 use crate::wire::vmbs::{
     ALIGNMENT, ANCHOR_SIGNATURE, Anchor, Fixed, Live, MAX_RECORD_LEN, OfferEntry, RECORD_SIGNATURE, REVISION, SLOT_LEN,
@@ -43,12 +42,6 @@ pub(super) fn anchor(bytes: &[u8]) -> Option<Anchor> {
         && length.is_multiple_of(ALIGNMENT as usize)
         && byte_sum(bytes.get(..length)?) == 0;
     sound.then_some(anchor)
-}
-
-/// The owner's far entry.
-pub(super) fn entry(anchor: &Anchor) -> Option<SegOff> {
-    let entry = SegOff { offset: anchor.entry_offset.get(), segment: anchor.entry_segment.get() };
-    (entry != SegOff::default()).then_some(entry)
 }
 
 /// The addresses of the record, if they are allowed: in reserved memory below 1 MiB, and clear of ours. `reserved` is where

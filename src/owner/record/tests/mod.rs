@@ -160,8 +160,7 @@ fn anchor() -> Anchor {
         checksum: 0,
         record: U32::new(RECORD),
         record_length: U32::new(64 + 64 + 3 * 48 + 2 * 256),
-        entry_offset: U16::new(0x5a20),
-        entry_segment: U16::new(0xf000),
+        unused: U32::ZERO,
         serial: U32::new(0x1234_5678),
         reserved: [0; 8],
     };

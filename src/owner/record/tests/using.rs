@@ -91,7 +91,7 @@ fn the_lock_is_waited_for_and_a_stale_one_is_broken() {
     ram.poke(RECORD + 68, &9u32.to_le_bytes());
     let before = hv.now();
     record.lock(&hv).unwrap();
-    assert!((5_000..5_100).contains(&hv.now().millis_since(before)));
+    assert!((15_000..15_100).contains(&hv.now().millis_since(before)));
     record.unlock();
 
     // One that lives and never lets go.
@@ -161,7 +161,6 @@ fn use_it(hv: &Hv, ram: &Ram) -> Result<(), TestCaseError> {
         let _ = record.take_ids(3);
         let _ = record.put_message(&[1; SLOT_LEN]);
         let _ = record.take_message();
-        record.beat();
         let _ = record.end_generation();
         let _ = record.settle();
         record.unlock();

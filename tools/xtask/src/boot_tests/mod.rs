@@ -22,6 +22,7 @@ mod network_faults;
 mod other_machines;
 pub mod owner;
 mod probed;
+mod published;
 mod real_dhcp;
 mod real_lease;
 mod real_menu;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<&'static BootTest> {
         ipxe_lkrn::TESTS,
         memory::TESTS,
         chains::TESTS,
+        published::TESTS,
         syslinux::TESTS,
         clients::TESTS,
         media::TESTS,

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod nbp;
 pub mod network;
 pub mod party;
+pub mod record;
 pub mod rom_area;
 pub mod server;
 pub mod session;
