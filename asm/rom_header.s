@@ -135,7 +135,7 @@ rom_setting_hook:                       /* on a BIOS without boot entries: 0 INT
         .word 0                         /* vlan: tag of all frames, 0 for none */
         .word 60                        /* dhcp-wait: seconds to look for a DHCP server */
         .byte 0                         /* disks: 1 makes BIOS drives of synthetic disks */
-        .byte 0                         /* vmbus-owner: 0 take, 1 decline */
+        .byte 0                         /* vmbus-owner: 0 take, 1 decline, 2 attach */
         .org rom_settings + {SETTINGS_SIZE}, 0
 
 rom_packed_size:                        /* bytes of payload behind rom_payload */

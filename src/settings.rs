@@ -30,7 +30,8 @@ pub enum Setting {
     DhcpWait = 12,
     /// Make BIOS drives of the synthetic disks, where nobody serves them.
     Disks = 14,
-    /// Leave VMBus to an owner that doesn't share it, rather than take it.
+    /// What to do with an owner of VMBus: share it with him or else take it; leave it to him; share it, or else leave
+    /// it.
     VmbusOwner = 15,
 }
 
@@ -55,7 +56,7 @@ const NAMES: [(&[u8], Setting, Values); 9] = [
     (b"vlan", Setting::Vlan, Values::Numbers(0, 4094)),
     (b"dhcp-wait", Setting::DhcpWait, Values::Numbers(1, 600)),
     (b"disks", Setting::Disks, SWITCH),
-    (b"vmbus-owner", Setting::VmbusOwner, Values::Words(&[b"take", b"decline"])),
+    (b"vmbus-owner", Setting::VmbusOwner, Values::Words(&[b"take", b"decline", b"attach"])),
 ];
 
 impl Setting {
@@ -128,6 +129,8 @@ mod tests {
         assert_eq!(value(&table, Setting::Vlan), 4094);
         change(&mut table, b"disks=on vmbus-owner=decline");
         assert_eq!((value(&table, Setting::Disks), value(&table, Setting::VmbusOwner)), (1, 1));
+        change(&mut table, b"vmbus-owner=attach");
+        assert_eq!(value(&table, Setting::VmbusOwner), 2);
         change(&mut table, b"disks=off vmbus-owner=take");
         assert_eq!(table[14..], [0, 0]);
     }

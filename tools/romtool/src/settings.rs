@@ -19,7 +19,7 @@ const HOOKS: [&str; 3] = ["int19", "int18", "off"];
 const SERIAL_PORTS: [&str; 5] = ["off", "com1", "com2", "com3", "com4"];
 
 /// Values of the setting `vmbus-owner`, likewise.
-const OWNER_POLICIES: [&str; 2] = ["take", "decline"];
+const OWNER_POLICIES: [&str; 3] = ["take", "decline", "attach"];
 
 /// What a setting can be.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ pub const KEYS: [Key; 12] = [
     },
     Key {
         name: "vmbus-owner",
-        about: "when a BIOS uses VMBus itself: take it and stand in for its disks, or decline to boot",
+        about: "when a BIOS uses VMBus: share it, else take it and its disks; decline to boot; attach: share, else decline",
         kind: Kind::Choice(&OWNER_POLICIES),
         at: 15,
         default: 0,

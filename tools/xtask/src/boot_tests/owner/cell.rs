@@ -44,6 +44,9 @@ pub enum Way {
     Fails,
     /// The same with the setting that leaves VMBus to whoever has it.
     Declines,
+    /// PXELINUX, then LOCALBOOT 0, with the setting that shares VMBus with an owner who publishes it, and else leaves
+    /// it to him.
+    Attaches,
     /// PXELINUX, then LOCALBOOT 0.
     Localboot,
     /// PXELINUX, which reads the disk's boot sector itself (chain.c32 hd0).
@@ -64,10 +67,11 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Network,
         Self::Fails,
         Self::Declines,
+        Self::Attaches,
         Self::Localboot,
         Self::Chain,
         Self::TheftDhcp,

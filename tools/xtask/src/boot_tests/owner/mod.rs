@@ -58,6 +58,16 @@ pub const TESTS: &[BootTest] = &[
         run: |bench| test(bench, Party::Naive, Way::Declines),
     },
     BootTest {
+        name: "owner-attach",
+        about: "vmbus-owner=attach: the BIOS publishes its connection, and both the network and its disk boot",
+        run: |bench| test(bench, Party::Publishing, Way::Attaches),
+    },
+    BootTest {
+        name: "owner-attach-declines",
+        about: "vmbus-owner=attach: the BIOS publishes nothing, and is left alone: its disk boots",
+        run: |bench| test(bench, Party::Naive, Way::Attaches),
+    },
+    BootTest {
         name: "owner-localboot",
         about: "the BIOS owns VMBus: PXELINUX goes back to it, and its disk boots",
         run: |bench| test(bench, Party::Naive, Way::Localboot),

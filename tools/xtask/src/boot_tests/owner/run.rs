@@ -60,16 +60,20 @@ fn thief(cell: &Cell) -> Option<Thief> {
         Way::TheftFileSimp => Some(Thief { during_file, theft: Theft::ContactKeepsSimp, ..options }),
         Way::TheftFileMsrs => Some(Thief { during_file, theft: Theft::MsrsOnly, ..options }),
         Way::TheftBetween => Some(Thief { between: BETWEEN_THEFTS, ..options }),
-        Way::Fails | Way::Declines | Way::Localboot | Way::Chain => None,
+        Way::Fails | Way::Declines | Way::Attaches | Way::Localboot | Way::Chain => None,
     }
 }
+
+/// What the ROM says of an owner whom it leaves alone.
+const LEFT_ALONE: &str = "uses VMBus, and was left alone";
 
 /// What must be on the console for the way to be the way.
 fn proof(cell: &Cell) -> &'static str {
     match (cell.way, cell.party) {
-        (Way::Declines, party) if party != Party::Nobody => "uses VMBus, and was left alone",
+        (Way::Declines, party) if party != Party::Nobody => LEFT_ALONE,
+        (Way::Attaches, Party::Naive | Party::Careful | Party::Interrupts) => LEFT_ALONE,
         (Way::Fails | Way::Declines, _) => "PXE-E3B",
-        (Way::Localboot | Way::Chain, _) => "PXELINUX",
+        (Way::Attaches | Way::Localboot | Way::Chain, _) => "PXELINUX",
         _ => "thief: start",
     }
 }
@@ -175,7 +179,7 @@ fn network(bench: &Bench, programs: &Programs, cell: &Cell, thief: Option<&Thief
     };
     Ok(match cell.way {
         Way::Fails | Way::Declines => bench.server(&[("boot-file", "missing.0")]),
-        Way::Localboot => bench.server(&[("boot-file", &pxelinux(&[], "  LOCALBOOT 0")?)]),
+        Way::Localboot | Way::Attaches => bench.server(&[("boot-file", &pxelinux(&[], "  LOCALBOOT 0")?)]),
         Way::Chain => bench.server(&[("boot-file", &pxelinux(&["chain.c32"], "  KERNEL chain.c32\n  APPEND hd0")?)]),
         Way::TheftDhcp => bench.server(&[("boot-file", THIEF), SLOW_NETWORK]),
         _ => bench.server(&[("boot-file", THIEF)]),
@@ -208,8 +212,10 @@ fn machine(bench: &Bench, programs: &Programs, cell: &Cell, network: Network) ->
         }
         _ => {}
     }
-    if cell.way == Way::Declines {
-        machine.settings.push("vmbus-owner=decline".to_owned());
+    match cell.way {
+        Way::Declines => machine.settings.push("vmbus-owner=decline".to_owned()),
+        Way::Attaches => machine.settings.push("vmbus-owner=attach".to_owned()),
+        _ => {}
     }
     let image = if cell.party == Party::Nobody {
         machine.drives.push(Drive::Disk(disk));
