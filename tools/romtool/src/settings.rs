@@ -304,6 +304,9 @@ mod tests {
              vlan=4094 disks=on vmbus-owner=decline"
         );
         assert_eq!(settings.get("vlan"), 4094);
+        settings.set("vmbus-owner=attach").unwrap();
+        assert_eq!(settings.to_bytes()[15], 2);
+        assert!(settings.to_string().ends_with("vmbus-owner=attach"));
     }
 
     #[test]
@@ -317,7 +320,7 @@ mod tests {
             assert!(settings.set(assignment).is_err(), "{assignment}");
         }
         assert_eq!(settings, Settings::default());
-        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (12, 0), (14, 2), (15, 2)] {
+        for (at, value) in [(0, 1), (1, 8), (3, 7), (7, 3), (12, 0), (14, 2), (15, 3)] {
             let mut bytes = DEFAULT;
             bytes[at] = value;
             assert!(Settings::from_bytes(&bytes).is_err(), "byte {at}");
