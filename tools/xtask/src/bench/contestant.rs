@@ -138,8 +138,8 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// All of them. undionly.kpxe on iPXE's own UNDI is not among them: on this NIC it doesn't get as far as a lease.
-    pub const ALL: [Self; 12] = {
+    /// All of them.
+    pub const ALL: [Self; 13] = {
         use Program::*;
         use Stack::*;
         const fn of(stack: Stack, program: Program) -> Contestant {
@@ -156,6 +156,7 @@ impl Contestant {
             of(Hvpxe, Lpxelinux),
             of(Ipxe, Lpxelinux),
             of(Hvpxe, Undionly),
+            of(Ipxe, Undionly),
             of(IpxeE1000, Itself),
             of(IpxeVirtio, Itself),
         ]
@@ -183,6 +184,14 @@ impl Contestant {
             other => other,
         };
         Self { stack: Stack::Ipxe, program }
+    }
+
+    /// Whether it may die in a known way instead of getting to the end.
+    ///
+    /// iPXE on iPXE's own UNDI gets a lease and a script; then, after a few blocks of a download, it executes its own transmit
+    /// buffer, raises INT 05h by a BOUND instruction in there, and does so for ever.
+    pub fn may_die(self) -> bool {
+        self == Self { stack: Stack::Ipxe, program: Program::Undionly }
     }
 
     /// The protocols that it can fetch a file by.

@@ -3,6 +3,7 @@
 mod args;
 mod bars;
 mod contestant;
+pub mod guards;
 mod mark;
 mod memory;
 mod plan;
@@ -52,6 +53,12 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         let report = Report::parse(&text).with_context(|| json.display().to_string())?;
         return write(svg, &bars::svg(&report)?);
     }
+    let [json, svg] = ["bench.json", "bench.svg"].map(|name| workspace.root.join("dist").join(name));
+    if !args.short && args.row.is_none() {
+        for path in [&json, &svg] {
+            remove(path)?;
+        }
+    }
     // Before anything is built: this is what a machine may not have.
     packages::ensure(workspace, Extent::Boot).context("the benchmark needs QEMU and Debian's boot programs")?;
     let lab = Lab::prepare(workspace, &build::all(workspace)?)?;
@@ -69,10 +76,6 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         ensure!(!sections.is_empty(), "no row contains {text:?}");
         print!("{}", table::text(&measure_visibly(&lab, &meter, sections, Rivals::LeftOut, jobs)?));
         return Ok(());
-    }
-    let [json, svg] = ["bench.json", "bench.svg"].map(|name| workspace.root.join("dist").join(name));
-    for path in [&json, &svg] {
-        remove(path)?;
     }
     let results = measure_visibly(&lab, &meter, sections, Rivals::Measured, jobs)?;
     // What a contestant takes of memory doesn't depend on the wire.
@@ -101,36 +104,6 @@ fn remove(path: &Path) -> Result<()> {
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
     println!("{}", path.display());
-    Ok(())
-}
-
-/// For the tests: runs the short benchmark, and compares it with what is recorded.
-///
-/// # Errors
-/// When it can't be run, or a count has grown.
-pub fn guard(lab: &Lab) -> Result<()> {
-    let workspace = Workspace::find()?;
-    let meter = fs::read(build::meter(&workspace)?)?;
-    record::compare(&workspace, &measure(lab, &meter, plan::short(SHIFT), Rivals::LeftOut, 1, |_| ())?)
-}
-
-/// For the tests: what our ROMs take of the machine's memory is within the project's targets.
-///
-/// # Errors
-/// What is more.
-pub fn memory_guard(lab: &Lab) -> Result<()> {
-    memory::guard(lab, SHIFT)
-}
-
-/// For the tests: makes the same measurement twice, on a wire that loses frames; every count must be the same.
-///
-/// # Errors
-/// When one differs, or a run fails.
-pub fn repeats(lab: &Lab) -> Result<()> {
-    let meter = fs::read(build::meter(&Workspace::find()?)?)?;
-    let (bench, item) = (Bench::new(lab, &meter), plan::lossy_download(SHIFT));
-    let (first, second) = (bench.measure(&item)?, bench.measure(&item)?);
-    ensure!(first == second, "two runs differ:\n{first:?}\n{second:?}");
     Ok(())
 }
 
@@ -188,7 +161,7 @@ fn measure(
                     let number = next.fetch_add(1, Ordering::SeqCst);
                     let Some(item) = items.get(number) else { return };
                     tell(format!("{}/{} {}: {}", number + 1, items.len(), item.contestant.name(), item.words()));
-                    let outcome = bench.measure(item);
+                    let outcome = bench.attempt(item);
                     if outcome.is_err() {
                         stopped.store(true, Ordering::SeqCst);
                     }

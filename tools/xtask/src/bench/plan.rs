@@ -204,7 +204,7 @@ pub fn whole(choice: &Choice) -> Vec<Section> {
     for &size in sizes {
         for &who in contestants {
             // The last bytes of a long file cost what the first ones cost: only those who are fast get one.
-            if size > 20 && !natives.contains(&who) {
+            if size > 20 && !natives.contains(&who) || size > 1 && who.may_die() {
                 continue;
             }
             for &protocol in who.protocols() {
@@ -240,7 +240,7 @@ pub fn whole(choice: &Choice) -> Vec<Section> {
     let sections = [
         ("Boot: from the boot entry, and from power-on, to the first instruction of the boot program", boot),
         ("Downloads without latency", downloads),
-        (WIRES, wires(&chosen(&WAITING), &cells, &plain()).items),
+        (WIRES, wires(&chosen(&WAITING), &cells, &plain()).items.into_iter().filter(is_short).collect()),
         ("One PXE call that does nothing (UNDI_GET_INFORMATION), mean of 1000", calls),
         ("Growth", growth),
     ];
@@ -259,6 +259,12 @@ pub fn rows(sections: Vec<Section>, text: &str) -> Vec<Section> {
         .map(|section| Section { items: section.items.into_iter().filter(has_text).collect(), ..section })
         .filter(|section| !section.items.is_empty())
         .collect()
+}
+
+/// Whether a run is short enough to be made unasked. What iPXE's TFTP does about loss, its own driver shows.
+fn is_short(item: &Item) -> bool {
+    let is_tftp = matches!(item.task, Task::Download(Protocol::Tftp, _));
+    item.contestant != UNDIONLY || !is_tftp || item.setting.loss_permille == 0
 }
 
 /// Downloads on wires of these latencies and losses.

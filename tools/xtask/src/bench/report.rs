@@ -73,8 +73,8 @@ pub struct Measurement {
     pub spare_offers: u32,
     /// Switches of the network server that are not as usual.
     pub server_switches: BTreeMap<String, String>,
-    /// Raw counts.
-    pub counts: Counts,
+    /// Raw counts; `null`: the contestant died.
+    pub counts: Option<Counts>,
     /// Figures; `null`: they can't be counted there.
     pub figures: BTreeMap<String, Option<f64>>,
     /// Figures by those of the contestant that it is compared with.
@@ -100,7 +100,6 @@ impl Report {
         let mut measurements = Vec::new();
         for section in &results.sections {
             for item in &section.items {
-                let Some(counts) = results.counts(item) else { continue };
                 let (figures, setting) = (results.figures(item), &item.setting);
                 let ratio = |figure: &super::results::Figure| Some((figure.name.to_owned(), figure.ratio()?));
                 measurements.push(Measurement {
@@ -114,7 +113,7 @@ impl Report {
                     nics: setting.nics,
                     spare_offers: setting.spare_offers,
                     server_switches: setting.server_switches().into_iter().collect(),
-                    counts,
+                    counts: results.counts(item),
                     figures: figures.iter().map(|figure| (figure.name.to_owned(), figure.value)).collect(),
                     ratios: figures.iter().filter_map(ratio).collect(),
                 });

@@ -26,23 +26,36 @@ impl Figure {
 pub struct Results {
     /// The plan.
     pub sections: Vec<Section>,
-    counts: Vec<(Item, Counts)>,
+    counts: Vec<(Item, Option<Counts>)>,
 }
 
 impl Results {
-    /// Puts the counts to their plan.
-    pub fn new(sections: Vec<Section>, counts: Vec<(Item, Counts)>) -> Self {
+    /// Puts the counts to their plan; none for an item that died.
+    pub fn new(sections: Vec<Section>, counts: Vec<(Item, Option<Counts>)>) -> Self {
         Self { sections, counts }
     }
 
     /// What was counted for an item.
     pub fn counts(&self, item: &Item) -> Option<Counts> {
+        self.outcome(item).flatten()
+    }
+
+    /// Whether it was tried, and died.
+    pub fn died(&self, item: &Item) -> bool {
+        self.outcome(item) == Some(None)
+    }
+
+    fn outcome(&self, item: &Item) -> Option<Option<Counts>> {
         self.counts.iter().find(|(other, _)| other == item).map(|(_, counts)| *counts)
     }
 
     /// The figures of an item.
     pub fn figures(&self, item: &Item) -> Vec<Figure> {
-        let Some(counts) = self.counts(item) else { return Vec::new() };
+        let Some(outcome) = self.outcome(item) else { return Vec::new() };
+        let Some(counts) = outcome else {
+            let names = plain(item, &Counts::default()).into_iter();
+            return names.map(|(name, _)| Figure { name, value: None, rival: None }).collect();
+        };
         let rival = self.counts(&item.rival());
         let rival_figures = rival.map(|rival| plain(&item.rival(), &rival));
         plain(item, &counts)

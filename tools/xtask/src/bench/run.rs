@@ -24,6 +24,10 @@ pub const NULL_CALLS: u32 = 1000;
 const LIMIT: Duration = Duration::from_secs(900);
 /// Where QEMU starts the real-mode part of a kernel (Linux boot protocol: 200h behind where it is loaded).
 const KERNEL_ENTRY: u64 = 0x1_0200;
+/// The BIOS's handler of INT 05h, at the same place in every PC: nobody presses Print Screen here.
+const PRINT_SCREEN: u64 = 0xf_ff54;
+/// The mark there.
+const DIED: &str = "died";
 /// What SeaBIOS says before it calls the ROM's boot entry.
 const BEFORE_BOOT_ENTRY: &str = "Booting from ROM";
 
@@ -65,19 +69,27 @@ impl<'a> Bench<'a> {
         self.boot_entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a run.
+    /// Makes a run; `None`: the contestant died in its known way.
     ///
     /// # Errors
     /// When the contestant doesn't get to the end, or breaks a rule of the host or the network on the way.
-    pub fn measure(&self, item: &Item) -> Result<Counts> {
+    pub fn attempt(&self, item: &Item) -> Result<Option<Counts>> {
         if item.task != Task::ModeChange {
             return self.run(item, None);
         }
         let directory = directory()?;
         let path = directory.path().join("profile");
-        let counts = self.run(item, Some(&path))?;
+        let counts = self.run(item, Some(&path))?.context("died in a call that does nothing")?;
         let profile = fs::read_to_string(&path).context("the plugin wrote no profile")?;
-        Ok(Counts { instructions: profile::in_stub(&profile)?, ..counts })
+        Ok(Some(Counts { instructions: profile::in_stub(&profile)?, ..counts }))
+    }
+
+    /// Makes a run.
+    ///
+    /// # Errors
+    /// As [`Self::attempt`]; also when the contestant died.
+    pub fn measure(&self, item: &Item) -> Result<Counts> {
+        self.attempt(item)?.with_context(|| format!("{}: {}: died", item.contestant.name(), item.words()))
     }
 
     /// Makes a run that writes its instructions by block of code to a file.
@@ -85,21 +97,27 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// As [`Self::measure`].
     pub fn profile(&self, item: &Item, into: &Path) -> Result<Counts> {
-        self.run(item, Some(into))
+        self.run(item, Some(into))?.with_context(|| format!("{} died", item.contestant.name()))
     }
 
-    fn run(&self, item: &Item, profile: Option<&Path>) -> Result<Counts> {
+    fn run(&self, item: &Item, profile: Option<&Path>) -> Result<Option<Counts>> {
         let files = directory()?;
         let (mut machine, start_mark, end_mark) = self.prepare(item, files.path())?;
         if let (Some(path), Some(hyperv)) = (profile, &mut machine.hyperv) {
             hyperv.switches.push(format!("profile={}", path.display()));
             hyperv.switches.push(format!("profile_marks={start_mark}..{end_mark}"));
         }
+        if let (true, Some(hyperv)) = (item.contestant.may_die(), &mut machine.hyperv) {
+            hyperv.switches.push(format!("mark={DIED}:{PRINT_SCREEN:x}"));
+        }
         let mut session = start(self.lab, &machine)?;
-        let text =
-            session.expect_mark(&end_mark, FAILURES, LIMIT, |text| is_there(text, &end_mark).then(|| text.to_owned()));
+        let is_over = |text: &str| is_there(text, &end_mark) || is_there(text, DIED);
+        let text = session.expect_mark(&end_mark, FAILURES, LIMIT, |text| is_over(text).then(|| text.to_owned()));
         let text = text.with_context(|| format!("{}: {}", item.contestant.name(), item.words()))?;
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        if is_there(whole, DIED) {
+            return Ok(None);
+        }
         let counts = Marks::parse(whole)?.between(&start_mark, &end_mark)?;
         let report = session.finish()?;
         // A rule that iPXE breaks is its own affair; ours must not win by breaking one.
@@ -108,7 +126,7 @@ impl<'a> Bench<'a> {
         {
             bail!("{}: {}: broke rules:\n{violations}", item.contestant.name(), item.words());
         }
-        Ok(counts)
+        Ok(Some(counts))
     }
 
     /// The machine, and the marks between which it is measured.

@@ -90,7 +90,7 @@ mod tests {
             setting: Setting { latency_ms, loss_permille, ..Setting::plain(7) },
         };
         let items = vec![item(0, 0, 0), item(0, 10, 10), item(1, 0, 0), item(1, 10, 0), item(2, 0, 0)];
-        let counts = |time_100ns| Counts { time_100ns, ..Counts::default() };
+        let counts = |time_100ns| Some(Counts { time_100ns, ..Counts::default() });
         let counted = items.iter().cloned().zip([2, 4, 5, 10, 1].map(|tenths| counts(tenths * 1_000_000))).collect();
         let text = text(&Results::new(vec![Section { title: "t", items }], counted));
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();

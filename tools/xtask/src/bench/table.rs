@@ -14,6 +14,9 @@ const MEMORY_TITLE: &str = "Memory in KiB: ROM file, what is kept of it in the o
 /// Below it.
 const NOT_A_ROM: &str =
     "ipxe.lkrn is no option ROM. What a ROM allocates for POST alone, by PMM, the map shows again afterwards.";
+/// What is said below a table with one that died.
+const IT_DIED: &str = "undionly@ipxe was tried: a few blocks into the download it executes its own transmit buffer (INT 05h by \
+     BOUND), for ever.";
 /// What is said below a table with contestants on NICs that QEMU emulates.
 const OTHER_NICS: &str = "ipxe-e1000 and ipxe-virtio are on NICs that QEMU emulates: their exits can't be counted, and QEMU's own \
      DHCP and TFTP server answers them.";
@@ -39,6 +42,9 @@ pub fn text(results: &Results) -> String {
             let mut heading = vec![String::new(), String::new()];
             heading.extend(names.into_iter().map(str::to_owned));
             text.push_str(&aligned(&heading, &rows));
+        }
+        if section.items.iter().any(|item| results.died(item)) {
+            let _ = writeln!(text, "  {ABSENT}  {IT_DIED}");
         }
         if section.items.iter().any(|item| !item.contestant.stack.is_synthetic()) {
             let _ = writeln!(text, "  {ABSENT}  {OTHER_NICS}");

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Bench, BootTest};
-use crate::bench;
+use crate::bench::guards;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
@@ -22,16 +22,25 @@ pub const TESTS: &[BootTest] = &[
         about: "the ROMs take at most 12 KiB of base and 2 MiB of extended memory, and hvpxe.rom has at most 56 KiB",
         run: memory,
     },
+    BootTest {
+        name: "bench-refuses",
+        about: "a contestant without DHCP or TFTP is an error that names it, never a number",
+        run: refuses,
+    },
 ];
 
 fn guard(bench: &Bench) -> Result<()> {
-    bench::guard(&bench.lab)
+    guards::counts(&bench.lab)
 }
 
 fn memory(bench: &Bench) -> Result<()> {
-    bench::memory_guard(&bench.lab)
+    guards::memory(&bench.lab)
 }
 
 fn repeats(bench: &Bench) -> Result<()> {
-    bench::repeats(&bench.lab)
+    guards::repeats(&bench.lab)
+}
+
+fn refuses(bench: &Bench) -> Result<()> {
+    guards::refuses(&bench.lab)
 }
