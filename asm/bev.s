@@ -117,6 +117,6 @@ rom_print:
         ret
 
 rom_text_no_memory:
-        .asciz  "hvpxe: PXE-E00: no 2 MiB of free memory below 4 GiB\r\n"
+        .asciz  "hvpxe: PXE-E00: damaged ROM, or no 2 MiB below 4 GiB\r\n"
 rom_text_switched_off:
         .asciz  "hvpxe is switched off by its settings.\r\n"

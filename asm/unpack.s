@@ -3,7 +3,7 @@
  *
  * Mode    16-bit real mode in the ROM's segment (%ds = %cs), interrupts off; works in flat 32-bit mode in between
  * In      %edi = physical address of the block, page aligned, core_block_size bytes below 4 GiB
- * Out     ZF clear: done; ZF set: A20 can't be switched on
+ * Out     ZF clear: done; ZF set: A20 can't be switched on, or the packed core is damaged
  * Keeps   all registers but %ax, %cx, %dx; data segments get 4 GiB limits ("big real mode", as SeaBIOS enters an init vector)
  * Stack   under 200 bytes; the descriptors live there, since the ROM may be read-only
  */
@@ -83,6 +83,7 @@ core_unpack_flat:
         popl    %edi
         call    block_finish
         popal
+        sete    %bl                     /* the sum is right */
         subl    %ecx, %esp
         movw    $STACK_DATA16, %ax
         movw    %ax, %ss
@@ -102,20 +103,22 @@ core_unpack_real:
         movw    %cx, %ss
         lgdtl   (%bp)
         leaw    8(%bp), %sp
+        testb   %bl, %bl
         popw    %gs
         popw    %fs
         popw    %es
         popw    %ds
         popal
-        testw   %sp, %sp                /* ZF clear */
         ret
 
 /*
  * block_finish: zeroes the core's variables and builds the page tables: 0-4 GiB one to one with 2 MiB pages, and the
- * block at CORE with 4 KiB pages. One kind of page everywhere rather than 1 GiB pages where the CPU has them.
+ * block at CORE with 4 KiB pages. One kind of page everywhere rather than 1 GiB pages where the CPU has them. Last of all it
+ * adds up the image.
  * Mode    32-bit, data segments flat
  * In      %edi = the block
- * Clobbers %eax, %ecx, %edx, %edi, %ebp
+ * Out     ZF set: the words of the image add up to 0, as romtool had them do
+ * Clobbers %eax, %ebx, %ecx, %edx, %esi, %edi, %ebp
  */
         .code32
         .set    TABLE, 0x1000
@@ -163,5 +166,13 @@ block_finish:
 1:      movl    %eax, (%edi)
         addl    $8, %edi
         addl    $TABLE, %eax
+        loop    1b
+
+        movl    %ebp, %esi
+        movl    $core_image_size, %ecx
+        shrl    $2, %ecx
+        xorl    %ebx, %ebx
+1:      lodsl
+        addl    %eax, %ebx
         loop    1b
         ret

@@ -11,11 +11,11 @@
         .code32
 
         .set    CONTEXTS, 6
-        .set    SLOTS, 0x68001
+        .set    SLOTS, 0x80001
         .set    MULTIPLIER, 0x2f0b4c47
         .set    NODE_MULTIPLIER, 0x2c1b3c6d
-        .set    FIRST_WEIGHT, 0x1c000
-        .set    RATE, 6
+        .set    FIRST_WEIGHT, 0x14000
+        .set    RATE, 5
         .set    RATE_SHIFT, 13
         .set    SMALL_ERROR_BITS, 10
         .set    MAX_COUNT, 7
@@ -150,8 +150,11 @@ unpack:
         jne     2f
         andl    $0, ZEROS_SEEN(%ebp)
         call    unpack_symbol
-        movl    %eax, %ecx
-        shll    $ZEROS_SHIFT, %ecx
+        shll    $ZEROS_SHIFT, %eax
+        movl    %ebp, %ecx
+        subl    %edi, %ecx
+        cmpl    %ecx, %eax
+        cmovbl  %eax, %ecx              /* not past the image, even if the stream is damaged */
         xorl    %eax, %eax
         rep stosb
 2:      cmpl    %ebp, %edi
@@ -239,7 +242,7 @@ unpack_symbol:
         andl    $0x0f0f, %eax
         cmpb    %al, %ah
         popl    %eax
-        jbe     5f
+        jb      5f
         subl    $SLOT, %edx
 5:      movb    %al, (%edx)
         movw    $0, 1(%edx)

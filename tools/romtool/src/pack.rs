@@ -1,6 +1,6 @@
 //! From the linked ELF file to an option ROM.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::elf::Parts;
 use crate::header::{self, BLOCK, BLOCKS, PNP_POINTER, Table};
@@ -17,8 +17,9 @@ pub fn rom(elf: &[u8], settings: Settings, limit: usize) -> Result<Vec<u8>> {
         parts.unpack_tables == packer::tables(),
         "asm/unpack_stream.s and tools/romtool/src/packer disagree about their tables"
     );
-    let packed = packer::pack(&parts.core);
-    ensure!(packer::unpack(&packed, parts.core.len()) == parts.core, "the packed core unpacks to something else");
+    let core = summed(parts.core)?;
+    let packed = packer::pack(&core);
+    ensure!(packer::unpack(&packed, core.len()) == core, "the packed core unpacks to something else");
 
     let mut rom = [parts.rom, parts.resident, parts.init].concat();
     rom.extend_from_slice(&packed);
@@ -38,6 +39,16 @@ pub fn rom(elf: &[u8], settings: Settings, limit: usize) -> Result<Vec<u8>> {
     rom[table.packed_size..table.packed_size + 4].copy_from_slice(&u32::try_from(packed.len())?.to_le_bytes());
     configure(&mut rom, settings)?;
     Ok(rom)
+}
+
+/// Sets the last word of the core's image so that all of them add up to 0: by that asm/unpack.s knows a damaged stream.
+fn summed(mut core: Vec<u8>) -> Result<Vec<u8>> {
+    let (words, []) = core.as_chunks_mut() else { bail!("the core is {} bytes, no whole words", core.len()) };
+    let sum = words.iter().fold(0, |sum: u32, &word| sum.wrapping_add(u32::from_le_bytes(word)));
+    let last = words.last_mut().context("there is no core")?;
+    ensure!(*last == [0; 4], "linker.ld keeps no word for the sum");
+    *last = sum.wrapping_neg().to_le_bytes();
+    Ok(core)
 }
 
 /// Puts settings into a finished ROM and makes its checksums right.
@@ -73,6 +84,15 @@ mod tests {
         let mut bytes = [0x55, 0xaa, 0x12, 0x34, 0xff];
         balance(&mut bytes, 3);
         assert_eq!(header::sum(&bytes), 0);
+    }
+
+    #[test]
+    fn the_words_of_a_core_add_up_to_zero() {
+        let core = summed(vec![0xff, 0xff, 0xff, 0xff, 0x34, 0x12, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!(core[8..], 0xffff_edcd_u32.to_le_bytes());
+        for bad in [&[][..], &[0; 5], &[0, 0, 0, 0, 1, 0, 0, 0]] {
+            assert!(summed(bad.to_vec()).is_err(), "{bad:x?}");
+        }
     }
 
     #[test]

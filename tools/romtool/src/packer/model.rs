@@ -11,7 +11,7 @@ const MULTIPLIER: u32 = 0x2f0b_4c47;
 /// Spreads nodes; another, so that no byte looks like a node.
 const NODE_MULTIPLIER: u32 = 0x2c1b_3c6d;
 /// Slots in the hash table; odd, so that the check byte takes part in the index.
-const SLOTS: u32 = 0x6_8001;
+const SLOTS: u32 = 0x8_0001;
 /// Number of contexts.
 const COUNT: usize = 6;
 /// The contexts: each is the bytes of [`Instructions::state`] at these offsets.
@@ -33,9 +33,9 @@ const HALF: i32 = 64 << LOGISTIC_BITS;
 /// A weight of 1.0 is 1 << this; sums then use all of 32 bits.
 const WEIGHT_BITS: u32 = 31 - 6 - LOGISTIC_BITS;
 /// All weights at first, of each of two sets.
-const FIRST_WEIGHT: i32 = 0x1c000;
+const FIRST_WEIGHT: i32 = 0x14000;
 /// How fast weights follow errors.
-const RATE: i32 = 6;
+const RATE: i32 = 5;
 const RATE_SHIFT: u32 = 13;
 /// From errors under 2^10, 1/64, it doesn't learn: that takes time, and makes it too sure.
 const SMALL_ERROR_BITS: u32 = 10;
@@ -196,7 +196,7 @@ impl Model {
         if self.slots[second].check == check {
             return second;
         }
-        let slot = if self.slots[second].count() > self.slots[first].count() { first } else { second };
+        let slot = if self.slots[second].count() < self.slots[first].count() { second } else { first };
         self.slots[slot] = Slot { check, value: 0 };
         slot
     }

@@ -7,6 +7,7 @@ mod budgets;
 mod chains;
 mod clients;
 mod conformance;
+mod damaged;
 mod disks;
 mod entries;
 mod exception;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<&'static BootTest> {
         media::TESTS,
         budgets::TESTS,
         exception::TESTS,
+        damaged::TESTS,
         other_machines::TESTS,
         boot_entries::TESTS,
         boot_hooks::TESTS,
