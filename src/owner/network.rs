@@ -38,6 +38,8 @@ pub(super) struct Network<H: Platform> {
     filter: PacketFilter,
     vlan: u16,
     last_check: u64,
+    /// A packet was found in the ring since: proof enough that nobody took VMBus.
+    proven: bool,
     checks: u32,
     /// When the first frame went out that the host hasn't confirmed, or when it last confirmed one; in cycles.
     waiting_since: u64,
@@ -56,6 +58,7 @@ impl<H: Platform> Network<H> {
             filter: PacketFilter::empty(),
             vlan: 0,
             last_check: 0,
+            proven: false,
             checks: 0,
             waiting_since: 0,
             confirmed: 0,
@@ -144,6 +147,9 @@ impl<H: Platform> Arbiter<H> {
     /// HYPERCALL, or both.
     fn idle(&mut self) -> Result<(), Error> {
         let now = self.hv.cycles();
+        if core::mem::take(&mut self.network.proven) {
+            self.network.last_check = now;
+        }
         if now.wrapping_sub(self.network.last_check) < CHECK_CYCLES {
             return Ok(());
         }
@@ -278,7 +284,11 @@ impl<H: Platform> Nic for Arbiter<H> {
         let (connection, device) = self.parts()?;
         let result = match device.receive(connection, buffer) {
             Ok(None) => self.idle().map(|()| None),
-            result => result,
+            Ok(length) => {
+                self.network.proven = true;
+                Ok(length)
+            }
+            error => error,
         };
         self.verdict(result)
     }
