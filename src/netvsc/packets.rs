@@ -12,7 +12,8 @@ use crate::vmbus::Connection;
 use crate::vmbus::ring::Packet;
 use crate::wire::nvsp::{self, SendRndisPacket, SendRndisPacketComplete};
 use crate::wire::ring::{
-    DESCRIPTOR_LEN, FLAG_COMPLETION_REQUESTED, PACKET_COMPLETION, PACKET_TRANSFER_PAGES, TransferPages, TransferRange,
+    DESCRIPTOR_LEN, FLAG_COMPLETION_REQUESTED, PACKET_COMPLETION, PACKET_TRANSFER_PAGES, TransferHead, TransferPages,
+    TransferRange,
 };
 use zerocopy::little_endian::U32;
 
@@ -129,9 +130,11 @@ impl<H: Hypervisor> Device<H> {
     /// RNDIS messages in the receive buffer. Frames are queued; answers and indications are handled at once, so that
     /// they never wait for a caller to fetch frames. False when the packet must wait in the ring.
     fn transfer_pages(&mut self, connection: &Connection<H>, packet: &Packet) -> Result<bool, Error> {
-        let mut transfer = TransferPages::new_zeroed();
-        self.channel.read(packet, DESCRIPTOR_LEN, transfer.as_mut_bytes())?;
-        let count = transfer.range_count.get() as usize;
+        // Without a range, there is a payload of that length at least.
+        let mut head = TransferHead::new_zeroed();
+        self.channel.read(packet, DESCRIPTOR_LEN, head.as_mut_bytes())?;
+        let TransferHead { pages, first: mut range } = head;
+        let count = pages.range_count.get() as usize;
         let mut message = SendRndisPacket::new_zeroed();
         self.channel.read(packet, packet.data_offset, message.as_mut_bytes())?;
         // All ranges lie before the payload, so the multiplication is bounded by the length of the packet.
@@ -148,9 +151,10 @@ impl<H: Hypervisor> Device<H> {
             return self.complete_or_owe(connection, packet.transaction_id);
         }
         for index in 0..count {
-            let mut range = TransferRange::new_zeroed();
-            let at = RANGES_START + index * size_of::<TransferRange>();
-            self.channel.read(packet, at, range.as_mut_bytes())?;
+            if index > 0 {
+                let at = RANGES_START + index * size_of::<TransferRange>();
+                self.channel.read(packet, at, range.as_mut_bytes())?;
+            }
             let (offset, mut length) = (range.byte_offset.get(), range.byte_count.get());
             if !in_bounds(offset, length, size) {
                 self.statistics.dropped += 1;

@@ -81,6 +81,17 @@ pub struct TransferRange {
 }
 const_assert_eq!(size_of::<TransferRange>(), 8);
 
+/// The extra header, and the range that comes first; most packets have no other.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TransferHead {
+    /// The header.
+    pub pages: TransferPages,
+    /// Its first range, if it has one.
+    pub first: TransferRange,
+}
+const_assert_eq!(size_of::<TransferHead>(), 16);
+
 /// Extra header of a GPA-direct packet with one range inside one page.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
