@@ -141,7 +141,10 @@ impl<N: Nic, M: PhysMem, C: Machine> Api<'_, N, M, C> {
     fn isr_start(&mut self, isr: &mut PxenvUndiIsr) -> Answer {
         isr.func_flag = PXENV_UNDI_ISR_OUT_NOT_OURS.into();
         if self.state.undi.is_opened() {
-            self.poll_frame()?;
+            // A frame that went out is reason enough.
+            if self.state.undi.sent == 0 {
+                self.poll_frame()?;
+            }
             if self.state.undi.sent > 0 || self.state.undi.frame_len.is_some() {
                 isr.func_flag = PXENV_UNDI_ISR_OUT_OURS.into();
             }
