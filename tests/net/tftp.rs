@@ -299,27 +299,27 @@ fn requests_that_fit_no_packet_are_refused() {
     assert_eq!(refused(&Request { block_size: 7, ..REQUEST }), NetError::TftpInvalidRequest);
 }
 
-/// Time that a download of 3 MB with windows of 64 blocks takes, over a wire with 10 ms each way, in the mean of some seeds.
+/// Time that a download of 10 MB with windows of 64 blocks takes, over a wire with 10 ms each way, in the mean of some seeds.
 fn mean_time(loss_percent: &str) -> Duration {
     let seeds = ["1", "2", "3", "4"];
     let time = |seed| {
         let switches = [("latency-ms", "10"), ("loss-percent", loss_percent), ("seed", seed)];
-        check(3_000_000, &switches, &Request { window: 64, ..REQUEST })
+        check(10_000_000, &switches, &Request { window: 64, ..REQUEST })
     };
     seeds.map(time).iter().sum::<Duration>() / seeds.len() as u32
 }
 
 #[test]
-fn one_lost_frame_in_a_hundred_leaves_three_fifths_of_the_rate() {
+fn one_lost_frame_in_a_hundred_leaves_seven_tenths_of_the_rate() {
     // A lost block costs what the window has behind it: 47 of 64 blocks get through in the mean. Waits for the last
     // block and for ACKs that were lost come on top.
     let (whole, lossy) = (mean_time("0"), mean_time("1"));
-    assert!(lossy * 3 < whole * 5, "{lossy:?} against {whole:?}");
+    assert!(lossy * 7 < whole * 10, "{lossy:?} against {whole:?}");
 }
 
 #[test]
 fn the_last_block_of_a_window_and_an_ack_are_missed_soon() {
-    // Blocks 1 to 16, and 17 to 32: at 10 ms each way the window's end is missed after 100 ms instead of a second.
+    // Blocks 1 to 16, and 17 to 32: at 10 ms each way the window's end is missed after 60 ms instead of a second.
     for lost in [16, 32] {
         let lan = lan(100_000, &[("latency-ms", "10")]);
         let mut blocks = 0;
@@ -332,7 +332,7 @@ fn the_last_block_of_a_window_and_an_ack_are_missed_soon() {
         }));
         assert!(download(&lan, &REQUEST).unwrap() == contents(100_000));
         let whole = check(100_000, &[("latency-ms", "10")], &REQUEST);
-        assert!(lan.elapsed() < whole + Duration::from_millis(150), "{:?}", lan.elapsed());
+        assert!(lan.elapsed() < whole + Duration::from_millis(100), "{:?}", lan.elapsed());
     }
 }
 

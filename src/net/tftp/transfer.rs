@@ -16,10 +16,11 @@ const WAITS: [u64; 4] = [1, 2, 4, 8];
 
 /// Round trips of silence within a transfer after which the ACK is repeated for the first time (policy): the window's last
 /// block was lost, or the ACK itself. The server would notice after a second or more.
-const PATIENCE: u64 = 4;
+const PATIENCE: u64 = 3;
 
-/// Least and most milliseconds of that wait (policy: above what a server's disk takes; that of the first try).
-const LEAST_PATIENCE: u64 = 100;
+/// Least and most milliseconds of that wait (policy: a server that reads its disk for longer sends the window twice, no more;
+/// that of the first try).
+const LEAST_PATIENCE: u64 = 50;
 const MOST_PATIENCE: u64 = WAITS[0] * SECOND;
 
 /// A repeated block is acknowledged again when our last ACK is at least this old, in milliseconds (policy: above any
