@@ -323,11 +323,12 @@ impl<H: Hypervisor> Partition<H> {
 
     /// Puts all MSRs back as found. [`reclaim`](Self::reclaim) makes sure of a hypercall page again.
     ///
-    /// An owner that is live meanwhile may have found our hypercall page enabled and use it, as TLFS allows: then it stays.
+    /// An owner that is live meanwhile may have found our hypercall page enabled and use it, as TLFS allows: then it stays. So
+    /// may one who published his connection, and leaves no message page enabled.
     pub fn put_back(&mut self) {
         self.leave();
         self.calls = CallPage::Ours;
-        if self.calls_are_as_left() && Owner::look(&self.hv) == Owner::Nobody {
+        if self.sharing != Sharing::Guest && self.calls_are_as_left() && Owner::look(&self.hv) == Owner::Nobody {
             self.put_back_hypercall();
         }
     }

@@ -152,8 +152,9 @@ impl<H: Platform> Arbiter<H> {
         {
             connection.settle();
         }
+        let was_guest = self.ties.guest().is_some_and(Record::is_current);
         self.ties.suspend();
-        if self.attach_by_policy()? {
+        if self.attach_by_policy(was_guest)? {
             return Ok(());
         }
         if self.connection.is_none() {
@@ -188,14 +189,15 @@ impl<H: Platform> Arbiter<H> {
         Ok(())
     }
 
-    /// Becomes a guest if we may, and there is somebody to be a guest of.
+    /// Becomes a guest if we may, and there is somebody to be a guest of. `again`: of the connection that we were a guest on
+    /// last, as far as its record says.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
-    pub(super) fn attach_by_policy(&mut self) -> Result<bool, Error> {
+    pub(super) fn attach_by_policy(&mut self, again: bool) -> Result<bool, Error> {
         // An owner who shares VMBus serves the disks himself.
         let may = self.policy != Policy::Decline && !self.disks_in_use();
-        if may { self.attach() } else { Ok(false) }
+        if may { self.attach(again) } else { Ok(false) }
     }
 
     /// The entry check: is VMBus as we left it? If not, it is made ours again, and card and disks are as they were.

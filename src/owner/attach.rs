@@ -27,11 +27,12 @@ impl<H: Platform> Arbiter<H> {
         self.policy != Policy::Decline && self.host().is_ok_and(|record| record.is_some())
     }
 
-    /// Becomes the guest of an owner that published its connection. False when there is none.
+    /// Becomes the guest of an owner that published its connection. False when there is none. `again`: it may be the connection
+    /// that we were a guest on last, on which something of ours may still be open.
     ///
     /// # Errors
     /// As [`detect`], [`Partition::claim`].
-    pub(super) fn attach(&mut self) -> Result<bool, Error> {
+    pub(super) fn attach(&mut self, again: bool) -> Result<bool, Error> {
         let Some(record) = self.host()? else { return Ok(false) };
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -39,8 +40,10 @@ impl<H: Platform> Arbiter<H> {
         };
         let terms =
             Terms { version: record.version(), message_connection_id: record.live().message_connection_id.get() };
-        // Ours ended every record's generation: this connection is a later one, and the host has let go of what we had.
-        connection.settle();
+        if !again {
+            // This connection is a later one than what we had: the host has let go of all that.
+            connection.settle();
+        }
         connection.join(terms, record.offers().filter_map(|(_, entry)| usable(&entry)));
         connection.partition().note_synic();
         #[cfg(feature = "disk")]

@@ -3,6 +3,11 @@
 //! Above this module nobody touches VMBus. The [`Arbiter`] holds the one connection, and on it the network card and the
 //! disks. On each call it looks at the MSRs first. When they are not as it left them, it asks a device in its ring whether
 //! the connection lives; when it doesn't, it connects anew and brings card and disks up again as they were.
+//!
+//! Messages for somebody else are kept and handed over where the connection is his and lives: by the slots of his record
+//! ([`record`]), or in his SynIC slot when those are full. To an owner from whom VMBus is taken nothing is given back: what
+//! lies in his slot is about channels that INITIATE_CONTACT ends, with ids that the host gives to channels of ours next; a
+//! BIOS that connects again would take it for an answer to that; and while his slot is full, no message of ours comes.
 
 mod arbiter;
 mod attach;

@@ -315,7 +315,7 @@ impl<H: Platform> Nic for Arbiter<H> {
     fn count(&mut self) -> Result<usize, Error> {
         if self.connection.is_none() {
             detect(&self.hv)?;
-            if Owner::look(&self.hv) != Owner::Nobody && !self.attach_by_policy()? {
+            if Owner::look(&self.hv) != Owner::Nobody && !self.attach_by_policy(false)? {
                 // Not taken over only to count.
                 return Err(Error::VmbusOwned);
             }

@@ -61,11 +61,12 @@ impl<H: Platform> Ties<H> {
         *self = Self::None;
     }
 
-    /// Nothing is shared any more: our record is removed.
+    /// Our connection is no more: our record is removed.
     #[cfg(feature = "disk")]
     pub(super) fn end(&mut self) {
-        if let Self::Host(publisher) = core::mem::replace(self, Self::None) {
+        if let Self::Host(publisher) = self {
             publisher.remove();
+            *self = Self::None;
         }
     }
 

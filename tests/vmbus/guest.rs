@@ -146,6 +146,25 @@ fn messages_for_the_owner_are_kept_for_him() {
 }
 
 #[test]
+fn messages_beyond_the_owners_room_wait_with_the_guest() {
+    let (lab, _wire) = Lab::with(&[("unsolicited", "on")]);
+    // Its message page is off between exchanges: what the guest leaves in its own one is lost.
+    let owner = Owner::new(&lab, false);
+    let mut nic = guest(&lab);
+    let mut kinds = Vec::new();
+    for _ in 0..30 {
+        let _ = nic.open();
+        assert!(number(&lab, PUT) as usize - kinds.len() <= 1, "he has room for one");
+        kinds.extend(owner.publisher.take_message().map(|slot| slot[16]));
+    }
+    // An answer that came too late is among them: he drops it.
+    kinds.retain(|kind| *kind != 10);
+    // An offer and its rescind, again and again.
+    assert!(kinds.len() > 10, "{kinds:?}");
+    assert!(kinds.chunks(2).all(|pair| [1, 2].starts_with(pair)), "{kinds:?}");
+}
+
+#[test]
 fn an_owner_that_connects_anew_is_followed() {
     for live in [false, true] {
         let (lab, _wire) = Lab::with(&[("relid_step", "5")]);

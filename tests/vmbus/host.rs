@@ -8,6 +8,7 @@ use hvpxe::mem::PhysMem;
 use hvpxe::nic::{Nic, PacketFilter};
 use hvpxe::owner::{Arbiter, Company, Policy, Standing};
 use hvpxe::vmbus::Connection;
+use proptest::prelude::*;
 
 use crate::handshake::{frame, receive_one};
 use crate::lab::{Lab, config};
@@ -254,4 +255,101 @@ fn messages_that_a_guest_finds_reach_the_first_one() {
     two.host.release_disks().unwrap();
     // The guest could not know better when it asked for the channel.
     assert_eq!(two.lab.violations(), ["VMBus message 8 about 0x53000000: no such channel"]);
+}
+
+/// What may happen next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Read(u8),
+    HostOpens,
+    HostCloses,
+    GuestOpens,
+    GuestEchoes,
+    GuestCloses,
+    GuestReleases,
+    /// The first party has nothing open for a moment.
+    HostStartsOver,
+    /// A thief changes the MSRs alone.
+    Msrs,
+    /// A thief connects.
+    Contact,
+    Time(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..64_u8).prop_map(Step::Read),
+        1 => Just(Step::HostOpens),
+        1 => Just(Step::HostCloses),
+        3 => Just(Step::GuestOpens),
+        4 => Just(Step::GuestEchoes),
+        1 => Just(Step::GuestCloses),
+        1 => Just(Step::GuestReleases),
+        1 => Just(Step::HostStartsOver),
+        1 => Just(Step::Msrs),
+        1 => Just(Step::Contact),
+        1 => (0..3_000_u16).prop_map(Step::Time),
+    ];
+    prop::collection::vec(step, 1..24)
+}
+
+impl Two {
+    fn step(&mut self, step: Step, thieves: &mut Vec<Connection<Lab>>) {
+        match step {
+            Step::Read(lba) => self.reads(lba.into()),
+            Step::HostOpens => drop(self.host.open()),
+            Step::HostCloses => drop(self.host.close()),
+            Step::GuestOpens => {
+                if self.guest.open().is_ok() {
+                    let _ = self.guest.set_filter(PacketFilter::BROADCAST);
+                }
+            }
+            Step::GuestEchoes => self.guest_echoes_if_it_can(),
+            Step::GuestCloses => drop(self.guest.close()),
+            Step::GuestReleases => drop(self.guest.release()),
+            Step::HostStartsOver => {
+                let _ = self.host.release_disks();
+                self.host.open_disks().unwrap();
+            }
+            Step::Msrs | Step::Contact => {
+                self.lab.write_msr(0x4000_0000, 0);
+                self.lab.write_msr(SIMP, 0);
+                if matches!(step, Step::Contact) && thieves.len() < 3 {
+                    let mut thief = Connection::new(&self.lab, Partition::claim(&self.lab).unwrap());
+                    thief.with_synic(Connection::connect).unwrap();
+                    thieves.push(thief);
+                }
+            }
+            Step::Time(milliseconds) => self.lab.pass_millis(milliseconds.into()),
+        }
+    }
+
+    /// A guest whose card is open answers for itself, whatever happened: its frames come back.
+    #[track_caller]
+    fn guest_echoes_if_it_can(&mut self) {
+        if self.guest.is_open() && self.guest.link_is_up().is_ok() {
+            self.guest_echoes(77);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The disk is read right after anything, the lock is free and the message page off between calls; and whatever was
+    /// shared can be given back.
+    #[test]
+    fn the_two_of_us_get_along_whatever_happens(steps in steps()) {
+        let mut two = Two::new(&[], &[Wire::echo(), Wire::echo()]);
+        let mut thieves = Vec::new();
+        for step in steps {
+            two.step(step, &mut thieves);
+            for record in [FIRST, SECOND] {
+                prop_assert_eq!(two.number(record + LOCK), 0, "after {:?}", step);
+            }
+            prop_assert_eq!(two.lab.msr(SIMP) & 1, 0, "after {:?}", step);
+        }
+        two.reads(1);
+        two.lab.assert_no_violation_after_thefts();
+    }
 }

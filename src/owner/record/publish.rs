@@ -194,7 +194,7 @@ impl<M: PhysMem> Publisher<M> {
     }
 
     /// Removes the record: its memory may be used for something else afterwards.
-    pub fn remove(mut self) {
+    pub fn remove(&mut self) {
         self.ends();
         let at = self.record.shape.record;
         let _ = self.record.write(at, &[0; 4]);
