@@ -72,6 +72,7 @@ pub fn prepare(arbiter: &mut Arbiter<Rom>) {
     let added = DiskService::new(&mut drives, arbiter, Rom(())).install();
     if added.is_ok_and(|count| count > 0) {
         hooks::install_drives(drives.numbers());
+        owner::note_int13();
     }
 }
 

@@ -98,6 +98,7 @@ fn serve_other(function: Option<Function>) -> u16 {
         }
         #[cfg(feature = "disk")]
         disks::keep_serving();
+        owner::note_int13();
         log::line(format_args!("core at {:#x}, resident block at {:#x}", memory::block_start(), resident::linear(0)));
     }
     let mut arbiter = ARBITER.borrow();

@@ -2,12 +2,13 @@
 
 use core::fmt::Write;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 #[cfg(not(feature = "disk"))]
 use super::hooks;
+use super::memory;
 use super::resident::{self, Resident};
-use super::{Rom, restart, settings};
+use super::{Rom, bios, restart, settings};
 use crate::hv::Owner;
 #[cfg(not(feature = "disk"))]
 use crate::int13::{MAX_DRIVES, suspects};
@@ -26,10 +27,23 @@ static UNSETTLED: AtomicBool = AtomicBool::new(false);
 static SUSPECTS: Single<[u8; MAX_DRIVES]> = Single::new([0; MAX_DRIVES]);
 /// A drive of the BIOS can't be reached any more: nobody may go on there as if nothing had been.
 static LOST: AtomicBool = AtomicBool::new(false);
+/// The vector of INT 13h while only the BIOS and we serve drives.
+static INT13: AtomicU32 = AtomicU32::new(0);
+
+/// Has whoever hooks INT 13h from now on be somebody else than the BIOS.
+pub fn note_int13() {
+    INT13.store(int13(), Ordering::Relaxed);
+}
+
+fn int13() -> u32 {
+    memory::read_low(u32::from(bios::DISK) * 4)
+}
 
 impl Platform for Rom {
     fn about_to_take_over(&self) {
-        if TAKEN.swap(true, Ordering::Relaxed) {
+        // A boot program with drives of its own may serve them through us, as iPXE does those on the network, and call us
+        // in the middle of it: they are not the BIOS's, and must not be asked for.
+        if int13() != INT13.load(Ordering::Relaxed) || TAKEN.swap(true, Ordering::Relaxed) {
             return;
         }
         UNSETTLED.store(true, Ordering::Relaxed);
