@@ -2,7 +2,8 @@
  * The boot sector of the parties' disk (src/disk.rs): reads blocks by the functions of the PC/AT and by those of EDD, checks
  * them, writes one and reads it again, and says on the screen how that went.
  *
- * What is written is the content of block 1 with every byte inverted.
+ * What is written is the content of block 1 with every byte inverted. Where a thief waits for calls (src/options.rs,
+ * STRIKE_VECTOR), it is called before each access, and the reads are repeated until it has done all its thefts.
  */
         .section .sector, "awx"
         .code16
@@ -32,6 +33,7 @@ sector_start:
         xorb    %dh, %dh
         movw    $BUFFER, %bx
         int     $0x13
+        sti                             /* iPXE's disk service returns with interrupts off */
         jc      failed
         movl    $1, %eax
         movw    $BUFFER, %di
@@ -40,7 +42,7 @@ sector_start:
         movw    $BUFFER + 512, %di
         call    check
 
-        movl    $1, %ebp
+again:  movl    $1, %ebp
 1:      movl    %ebp, packet_block
         movb    $READ, %ah
         call    access
@@ -50,6 +52,9 @@ sector_start:
         incl    %ebp
         cmpl    ${CHECKED}, %ebp
         jbe     1b
+        call    strike
+        testw   %ax, %ax
+        jnz     again
 
         movl    $1, packet_block
         movb    $READ, %ah
@@ -72,12 +77,23 @@ sector_start:
         jmp     end
 
 /* access: one block by EDD. In: %ah function, packet_block. Clobbers %ax, %dx, %si. */
-access: movb    drive, %dl
+access: pushw   %ax
+        call    strike
+        popw    %ax
+        movb    drive, %dl
         movb    $0, %al
         movw    $packet, %si
         int     $0x13
+        sti
         jc      failed
         ret
+
+/* strike: lets the thief do its work, if there is one. Out: %ax how much of it is left. */
+strike: xorw    %ax, %ax
+        cmpl    $0, 4 * {STRIKE}
+        je      1f
+        int     ${STRIKE}
+1:      ret
 
 /* check: whether the block at %di is number %eax. */
 check:  cmpl    %eax, (%di)
@@ -122,5 +138,6 @@ text_works:
         .asciz  "DISK WORKS\r\n"
 text_failed:
         .asciz  "DISK FAILED\r\n"
+        .org    sector_start + 446      /* no partition is in the table: iPXE guesses the geometry from those */
         .org    sector_start + 510
         .byte   0x55, 0xaa

@@ -1,7 +1,7 @@
 //! Other parties on a Hyper-V machine: everybody who owns VMBus, or takes it, and has never heard of hvpxe.
 //!
 //! - `party-rom`, an option ROM that a BIOS loads before hvpxe's: a BIOS that reaches its disk through VMBus, of several
-//!   kinds; or a thief that strikes from the timer interrupt. What it is says [`options::Rom`].
+//!   kinds; or a thief that strikes from an interrupt. What it is says [`options::Rom`].
 //! - `thief-nbp`, a network boot program: re-initiates VMBus while it goes on with PXE and INT 13h. [`options::Thief`].
 //! - `disk-sector`, the boot sector of the disk that they share: proves that reads and writes get to it. [`disk`].
 //!

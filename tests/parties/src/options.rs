@@ -9,6 +9,11 @@ use runtime::options::LEN;
 /// interrupt.
 pub const QUESTION_VECTOR: u8 = 0x66;
 
+/// The software interrupt that tells the ROM's thief when to strike, where its [`Trigger`] asks for that; also for users.
+///
+/// AX is the number of thefts that are left.
+pub const STRIKE_VECTOR: u8 = 0x65;
+
 /// What a ROM does with VMBus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -21,7 +26,7 @@ pub enum Kind {
     Interrupts = 2,
     /// The same as careful, and it publishes a `$VMBS` record (docs/vmbs.md).
     Publishing = 3,
-    /// No BIOS: takes VMBus from the timer interrupt, again and again.
+    /// No BIOS: takes VMBus at its [`Trigger`], again and again.
     Thief = 4,
 }
 
@@ -37,6 +42,18 @@ pub enum Theft {
     MsrsOnly = 2,
 }
 
+/// When the ROM's thief strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Trigger {
+    /// From the timer interrupt.
+    Timer = 0,
+    /// In calls of [`STRIKE_VECTOR`]; they are counted instead of ticks.
+    Calls = 1,
+    /// From the timer interrupt, from the first call of [`STRIKE_VECTOR`] on.
+    TimerOnceCalled = 2,
+}
+
 /// Options of the option ROM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rom {
@@ -44,15 +61,17 @@ pub struct Rom {
     pub kind: Kind,
     /// How the thief steals.
     pub theft: Theft,
-    /// Timer ticks of 55 ms from the start to the first theft, and between two.
+    /// Timer ticks of 55 ms, or calls, from the start to the first theft and between two.
     pub ticks: u8,
     /// How often it steals.
     pub thefts: u8,
+    /// When it does.
+    pub trigger: Trigger,
 }
 
 impl Default for Rom {
     fn default() -> Self {
-        Self { kind: Kind::Naive, theft: Theft::Contact, ticks: 0, thefts: 0 }
+        Self { kind: Kind::Naive, theft: Theft::Contact, ticks: 0, thefts: 0, trigger: Trigger::Timer }
     }
 }
 
@@ -61,7 +80,8 @@ impl Rom {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
-        bytes[..4].copy_from_slice(&[self.kind as u8, self.theft as u8, self.ticks, self.thefts]);
+        let Self { kind, theft, ticks, thefts, trigger } = *self;
+        bytes[..5].copy_from_slice(&[kind as u8, theft as u8, ticks, thefts, trigger as u8]);
         bytes
     }
 
@@ -70,7 +90,9 @@ impl Rom {
     pub fn from_bytes(bytes: &[u8; LEN]) -> Self {
         let kinds = [Kind::Naive, Kind::Careful, Kind::Interrupts, Kind::Publishing, Kind::Thief];
         let kind = kinds.into_iter().find(|kind| *kind as u8 == bytes[0]).unwrap_or(Kind::Naive);
-        Self { kind, theft: Theft::from_byte(bytes[1]), ticks: bytes[2], thefts: bytes[3] }
+        let triggers = [Trigger::Timer, Trigger::Calls, Trigger::TimerOnceCalled];
+        let trigger = triggers.into_iter().find(|trigger| *trigger as u8 == bytes[4]).unwrap_or(Trigger::Timer);
+        Self { kind, theft: Theft::from_byte(bytes[1]), ticks: bytes[2], thefts: bytes[3], trigger }
     }
 }
 
@@ -135,7 +157,7 @@ mod tests {
 
     #[test]
     fn options_survive_the_file() {
-        let rom = Rom { kind: Kind::Thief, theft: Theft::MsrsOnly, ticks: 9, thefts: 3 };
+        let rom = Rom { kind: Kind::Thief, theft: Theft::MsrsOnly, ticks: 9, thefts: 3, trigger: Trigger::Calls };
         assert_eq!(Rom::from_bytes(&rom.to_bytes()), rom);
         assert_eq!(Rom::from_bytes(&[0; LEN]), Rom::default());
         let thief = Thief {

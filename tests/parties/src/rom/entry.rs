@@ -20,7 +20,7 @@ pub enum Function {
     Timer,
     /// The SynIC's interrupt.
     Interrupt,
-    /// Whoever wants to know how the party is.
+    /// Whoever wants to know how the party is, or tells a thief to strike.
     Question,
 }
 

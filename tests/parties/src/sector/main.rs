@@ -4,11 +4,13 @@
 #![allow(unsafe_code, reason = "assembly")]
 
 use parties::disk::{CHECKED, SECTOR_WRITES};
+use parties::options::STRIKE_VECTOR;
 
 core::arch::global_asm!(
     include_str!("../../asm/sector.s"),
     CHECKED = const CHECKED,
     WRITTEN = const SECTOR_WRITES,
+    STRIKE = const STRIKE_VECTOR,
     options(att_syntax),
 );
 
