@@ -1,5 +1,6 @@
 //! Running other programs: errors that say what failed, and children that never outlive us.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -27,6 +28,13 @@ pub fn describe(command: &Command) -> String {
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// A command that the kernel kills when the thread that started it ends, however it ends: no server outlives a test.
+pub fn ending_with_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Runs a command to its end and returns its output.

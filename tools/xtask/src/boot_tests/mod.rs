@@ -16,6 +16,7 @@ mod host_faults;
 mod http;
 mod installer;
 mod ipxe_lkrn;
+mod iscsi;
 mod linux;
 mod media;
 mod memory;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<&'static BootTest> {
         linux::TESTS,
         handover::TESTS,
         disks::TESTS,
+        iscsi::TESTS,
         restart::TESTS,
         bench_guard::TESTS,
         network_faults::TESTS,

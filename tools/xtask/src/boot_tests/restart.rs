@@ -5,11 +5,10 @@ use anyhow::{Result, ensure};
 use parties::disk::WORKS;
 use parties::options::{Kind, Rom};
 
+use super::owner::programs;
 use super::{BOOT, Bench, BootTest, finish};
 use crate::lab::clients::compose_syslinux;
 use crate::lab::network::Network;
-use crate::lab::party::Programs;
-use crate::workspace::Workspace;
 
 /// The tests of this file.
 pub const TESTS: &[BootTest] = &[
@@ -32,7 +31,7 @@ const LEFT_OUT: &str = "the network boot is left out once";
 
 /// Boots a machine whose BIOS has this many disks behind VMBus, all the same, up to the boot sector's last word.
 fn restarts(bench: &Bench, network: Network, has_disk_service: bool, disks: usize) -> Result<()> {
-    let programs = Programs::build(&Workspace::find()?)?;
+    let programs = programs()?;
     let party = programs.option_rom(&Rom { kind: Kind::Naive, ..Rom::default() })?;
     let mut machine = bench.machine(network);
     machine.restarts = true;

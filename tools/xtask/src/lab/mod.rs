@@ -7,6 +7,7 @@ pub mod display;
 pub mod drives;
 pub mod grub_disk;
 pub mod http;
+pub mod iscsi;
 pub mod lan;
 pub mod linux;
 pub mod machine;

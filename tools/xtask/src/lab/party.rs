@@ -60,8 +60,13 @@ impl Programs {
 
     /// The disk, as new.
     pub fn disk(&self) -> Vec<u8> {
+        self.disk_of(BLOCKS)
+    }
+
+    /// The same with another number of blocks.
+    pub fn disk_of(&self, blocks: u32) -> Vec<u8> {
         let mut image = self.sector.clone();
-        image.extend((1..BLOCKS).flat_map(disk::content));
+        image.extend((1..blocks).flat_map(disk::content));
         image
     }
 }

@@ -89,13 +89,19 @@ pub const TESTS: &[BootTest] = &[
     },
 ];
 
-/// Built once for all tests: cargo needs a second to see that nothing has changed.
-static PROGRAMS: OnceLock<Result<Programs, String>> = OnceLock::new();
-
 fn test(bench: &Bench, party: Party, way: Way) -> Result<()> {
+    run::run(bench, programs()?, &Cell::new(party, way), false)
+}
+
+/// The parties, built once for all tests: cargo needs a second to see that nothing has changed.
+///
+/// # Errors
+/// When a compiler says no.
+pub fn programs() -> Result<&'static Programs> {
+    static PROGRAMS: OnceLock<Result<Programs, String>> = OnceLock::new();
     let build = || Workspace::find().and_then(|workspace| Programs::build(&workspace));
     match PROGRAMS.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
-        Ok(programs) => run::run(bench, programs, &Cell::new(party, way), false),
+        Ok(programs) => Ok(programs),
         Err(why) => bail!("{why}"),
     }
 }

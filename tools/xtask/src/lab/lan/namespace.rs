@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::process::{OwnedChild, capture};
+use crate::process::{OwnedChild, capture, ending_with_us};
 
 /// How long a process may take to start in its namespace (policy).
 const START: Duration = Duration::from_secs(10);
@@ -83,13 +83,6 @@ pub fn within(namespace: &Path, command: &Command) -> Command {
         enter.current_dir(dir);
     }
     enter
-}
-
-/// A command that the kernel kills when the thread that started it ends, however it ends: no server outlives a test.
-fn ending_with_us(program: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", program]);
-    command
 }
 
 #[cfg(test)]
