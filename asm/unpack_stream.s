@@ -11,9 +11,9 @@
         .code32
 
         .set    CONTEXTS, 6
-        .set    SLOTS, 0x80001
+        .set    SLOTS, 0x78001
         .set    MULTIPLIER, 0x2f0b4c47
-        .set    NODE_MULTIPLIER, 0x2c1b3c6d
+        .set    STRIDE, 5               /* slots from one node to the next */
         .set    FIRST_WEIGHT, 0x14000
         .set    RATE, 5
         .set    RATE_SHIFT, 13
@@ -42,21 +42,21 @@
 /* The model: */
         .set    ZEROS_SEEN, 32
         .set    NODE, 36                /* the bits of this byte so far, behind a 1 */
-        .set    GOAL, 40                /* where slots move to */
+        .set    GOAL, 40                /* what makes of a slot's word how far it is from all or nothing */
         .set    ROM, 44                 /* its linear address; not read through %cs, whose base QEMU's TCG leaves out here */
         .set    SLOT_COUNT, 48
-        .set    NODE_HASH, 52
+        .set    NODE_OFFSET, 52         /* of its slot from the first node's */
         .set    ERROR, 56               /* of the guess, times the rate */
-        .set    HASHES, 60
-        .set    FOUND, HASHES + 4 * CONTEXTS
+        .set    TREES, 60               /* of each context: address of its slot of node 0, check byte */
+        .set    FOUND, TREES + 8 * CONTEXTS
         .set    INPUTS, FOUND + 4 * CONTEXTS
         .set    SHARES, INPUTS + 4 * CONTEXTS           /* by count: how far a slot moves */
-        .set    STRETCH, SHARES + 4 * (MAX_COUNT + 1)                /* words, by probability in 1/4096 */
-        .set    SQUASH, STRETCH + 2 * 4096              /* words, by logistic probability + HALF */
+        .set    STRETCH, SHARES + 4 * (MAX_COUNT + 1)                /* words, by a slot's word */
+        .set    SQUASH, STRETCH + 2 * 0x10000              /* words, by logistic probability + HALF */
         .set    SLOT, 3                 /* check byte; probability less a half, in 1/4096, above a count of four bits */
         .set    SLOT_TABLE, SQUASH + 4 * HALF
-        .set    WEIGHTS, (SLOT_TABLE + SLOT * (SLOTS + 1) + 3) & ~3
-        .set    PHASES, 0x29
+        .set    WEIGHTS, (SLOT_TABLE + SLOT * (SLOTS + 0xff * STRIDE + 1) + 3) & ~3
+        .set    PHASES, 0x2b
         .set    OPCODE_WEIGHTS, WEIGHTS + 4 * CONTEXTS * 8 * PHASES
         .set    WEIGHTS_END, OPCODE_WEIGHTS + 4 * CONTEXTS * 256
         .globl  unpack_memory
@@ -71,9 +71,10 @@
         .set    PHASE_DISPLACEMENT_8, 0x09
         .set    PHASE_DISPLACEMENT_32, 0x14
         .set    PHASE_IMMEDIATE_8, 0x19
-        .set    PHASE_IMMEDIATE_16, 0x22
         .set    PHASE_IMMEDIATE_32, 0x24
+        .set    PHASE_BRANCH_ENDS, 0x21 /* the last byte of these 32 bits */
         .set    PHASE_IMMEDIATE_64, 0x28
+        .set    PHASE_IMMEDIATE_16, 0x2a
 
 /* Classes of opcodes. */
         .set    MODRM, 1
@@ -119,7 +120,6 @@ unpack:
 1:      movl    %ebx, %eax
         shrl    $16, %eax
         movw    %ax, SQUASH + 2 * HALF(%ebp,%ecx,2)
-        shrl    $4, %eax
 2:      cmpl    %eax, %esi
         ja      3f
         movw    %cx, STRETCH(%ebp,%esi,2)
@@ -139,7 +139,22 @@ unpack:
 .Lunpack_byte:
         call    unpack_symbol
         stosb
-        pushl   %eax
+        cmpb    $PHASE_BRANCH_ENDS, PHASE(%ebp)
+        jne     4f
+        movb    OPCODES(%ebp), %cl
+        movb    %cl, %ch
+        andb    $0xfe, %cl
+        cmpb    $0xe8, %cl              /* call, jmp */
+        je      3f
+        andb    $0xf0, %ch
+        cmpb    $0x80 ^ TWO_BYTE, %ch   /* jcc */
+        jne     4f
+3:      movl    -4(%edi), %edx          /* get back the displacement, which is an absolute target, and big-endian */
+        bswapl  %edx
+        subl    %edi, %edx
+        addl    (%esp), %edx
+        movl    %edx, -4(%edi)
+4:      pushl   %eax
         call    unpack_step
         popl    %eax
         incl    ZEROS_SEEN(%ebp)
@@ -160,33 +175,8 @@ unpack:
 2:      cmpl    %ebp, %edi
         jb      .Lunpack_byte
 
-        /* Branches get their displacements back, which romtool made absolute and big-endian. */
         popl    %edi
-        movl    %edi, %esi
-        andl    $0, PHASE(%ebp)
-3:      xorl    %eax, %eax
-        lodsb
-        call    unpack_step
-        leal    4(%esi), %eax
-        cmpl    %ebp, %eax
-        ja      5f
-        cmpb    $PHASE_IMMEDIATE_32, PHASE(%ebp)
-        jne     3b
-        movb    OPCODES(%ebp), %al
-        movb    %al, %ah
-        andb    $0xfe, %al
-        cmpb    $0xe8, %al              /* call, jmp */
-        je      4f
-        andb    $0xf0, %ah
-        cmpb    $0x80 ^ TWO_BYTE, %ah   /* jcc */
-        jne     3b
-4:      movl    (%esi), %eax
-        bswapl  %eax
-        subl    %esi, %eax
-        addl    %edi, %eax
-        movl    %eax, (%esi)
-        jmp     3b
-5:      ret
+        ret
 
 /*
  * unpack_symbol: decodes a byte.
@@ -207,7 +197,12 @@ unpack_symbol:
         leal    1(%eax,%edx), %edx
         imull   $MULTIPLIER, %edx
         jmp     2b
-3:      movl    %edx, HASHES(%ebp,%ecx,4)
+3:      movl    %edx, %eax
+        mull    SLOT_COUNT(%ebp)
+        leal    (%edx,%edx,SLOT - 1), %edx
+        leal    SLOT_TABLE(%ebp,%edx), %edx
+        movl    %edx, TREES(%ebp,%ecx,8)
+        movb    %al, TREES + 4(%ebp,%ecx,8)
         incl    %ecx
         cmpl    $CONTEXTS, %ecx
         jb      1b
@@ -222,15 +217,13 @@ unpack_symbol:
         movl    %eax, NODE(%ebp)
 
 .Lunpack_bit:
-        imull   $NODE_MULTIPLIER, NODE(%ebp), %eax
-        movl    %eax, NODE_HASH(%ebp)
+        imull   $SLOT * STRIDE, NODE(%ebp), %eax
+        movl    %eax, NODE_OFFSET(%ebp)
         xorl    %ebx, %ebx              /* %ebx = sum of the weighted inputs */
         movl    $CONTEXTS, %ecx
-4:      movl    HASHES - 4(%ebp,%ecx,4), %eax
-        addl    NODE_HASH(%ebp), %eax
-        mull    SLOT_COUNT(%ebp)
-        leal    (%edx,%edx,SLOT - 1), %edx
-        leal    SLOT_TABLE(%ebp,%edx), %edx
+4:      movl    TREES - 8(%ebp,%ecx,8), %edx
+        addl    NODE_OFFSET(%ebp), %edx
+        movb    TREES - 4(%ebp,%ecx,8), %al
         cmpb    %al, (%edx)
         je      6f
         addl    $SLOT, %edx
@@ -248,8 +241,7 @@ unpack_symbol:
         movw    $0, 1(%edx)
 6:      movl    %edx, FOUND - 4(%ebp,%ecx,4)
         movswl  1(%edx), %eax
-        sarl    $4, %eax
-        movswl  STRETCH + 4096(%ebp,%eax,2), %eax
+        movswl  STRETCH + 0x10000(%ebp,%eax,2), %eax
         movl    %eax, INPUTS - 4(%ebp,%ecx,4)
         movl    -4(%esi,%ecx,4), %edx
         addl    -4(%edi,%ecx,4), %edx
@@ -283,9 +275,8 @@ unpack_symbol:
 9:      shll    NODE(%ebp)
         subl    %edx, NODE(%ebp)
 
-        movl    %edx, %eax
-        shll    $16, %eax
-        addl    %ebx, %eax              /* %eax = -error */
+        shll    $16, %edx
+        leal    (%ebx,%edx), %eax       /* = -error */
         movl    %eax, %ecx
         sarl    $SMALL_ERROR_BITS, %ecx
         incl    %ecx
@@ -293,7 +284,7 @@ unpack_symbol:
         jz      11f                     /* a good guess: nothing to learn */
         imull   $-RATE, %eax, %eax
         movl    %eax, ERROR(%ebp)
-        xorl    $~0x7fff, %edx
+        xorl    $~0x8000, %edx
         movl    %edx, GOAL(%ebp)
         movl    $CONTEXTS, %ecx
 10:     movl    INPUTS - 4(%ebp,%ecx,4), %eax
@@ -302,11 +293,10 @@ unpack_symbol:
         addl    %eax, -4(%esi,%ecx,4)
         addl    %eax, -4(%edi,%ecx,4)
         movl    FOUND - 4(%ebp,%ecx,4), %ebx
-        movswl  1(%ebx), %eax
+        movzwl  1(%ebx), %eax
         movl    %eax, %edx
         andl    $15, %edx               /* %edx = count */
-        negl    %eax
-        addl    GOAL(%ebp), %eax
+        xorl    GOAL(%ebp), %eax        /* = how far it is */
         imull   SHARES(%ebp,%edx,4), %eax
         sarl    $15, %eax
         addl    1(%ebx), %eax

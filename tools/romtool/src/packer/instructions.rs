@@ -34,12 +34,12 @@ const PHASE_SIB: u8 = 4;
 const PHASE_DISPLACEMENT_8: u8 = 0x09;
 const PHASE_DISPLACEMENT_32: u8 = 0x14;
 const PHASE_IMMEDIATE_8: u8 = 0x19;
-const PHASE_IMMEDIATE_16: u8 = 0x22;
 /// Also a branch's displacement.
 const PHASE_IMMEDIATE_32: u8 = 0x24;
 const PHASE_IMMEDIATE_64: u8 = 0x28;
+const PHASE_IMMEDIATE_16: u8 = 0x2a;
 /// One more than the highest phase.
-pub const PHASES: usize = 0x29;
+pub const PHASES: usize = 0x2b;
 
 /// Tells opcodes behind 0F from others: the conditional branches become 40 to 4F, which are prefixes otherwise.
 const TWO_BYTE: u8 = 0xc0;
@@ -166,8 +166,17 @@ impl Instructions {
 
     /// Whether the next four bytes are the displacement of a call, jmp or jcc.
     pub fn at_branch(&self) -> bool {
+        self.state[PHASE] == PHASE_IMMEDIATE_32 && self.is_branch()
+    }
+
+    /// Whether the next byte is the last one of such a displacement.
+    pub fn branch_ends(&self) -> bool {
+        self.state[PHASE] == PHASE_IMMEDIATE_32 - 3 && self.is_branch()
+    }
+
+    fn is_branch(&self) -> bool {
         let opcode = self.state[OPCODES];
-        self.state[PHASE] == PHASE_IMMEDIATE_32 && (opcode & 0xfe == 0xe8 || opcode & 0xf0 == 0x80 ^ TWO_BYTE)
+        opcode & 0xfe == 0xe8 || opcode & 0xf0 == 0x80 ^ TWO_BYTE
     }
 
     fn opcode(&mut self, two_byte: bool, byte: u8) {
@@ -301,7 +310,7 @@ mod tests {
         assert_eq!(phases(&[0x48, 0x8b, 0x44, 0x24, 0x10, 0x90]), [0, 1, 3, 4, 9, 0]);
         // movw $0x605, 0x4030201(%r13,%rsi,4)
         let code = [0x66, 0x41, 0xc7, 0x84, 0xb5, 1, 2, 3, 4, 5, 6, 0x90];
-        assert_eq!(phases(&code), [0, 1, 1, 3, 4, 0x14, 0x13, 0x12, 0x11, 0x22, 0x21, 0]);
+        assert_eq!(phases(&code), [0, 1, 1, 3, 4, 0x14, 0x13, 0x12, 0x11, 0x2a, 0x29, 0]);
         // movabs
         let code = [0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0x90];
         assert_eq!(phases(&code), [0, 1, 0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21, 0]);

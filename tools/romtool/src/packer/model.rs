@@ -8,10 +8,10 @@ use super::instructions::{BYTES, Instructions, MODRMS, OPCODES, PHASE, PHASES, P
 
 /// Spreads hashes.
 const MULTIPLIER: u32 = 0x2f0b_4c47;
-/// Spreads nodes; another, so that no byte looks like a node.
-const NODE_MULTIPLIER: u32 = 0x2c1b_3c6d;
-/// Slots in the hash table; odd, so that the check byte takes part in the index.
-const SLOTS: u32 = 0x8_0001;
+/// Slots from which contexts start in the hash table; odd, so that the check byte takes part in the index.
+const SLOTS: u32 = 0x7_8001;
+/// Slots from one node of a context to the next, so that the second slot of one is no slot of the other.
+const STRIDE: usize = 5;
 /// Number of contexts.
 const COUNT: usize = 6;
 /// The contexts: each is the bytes of [`Instructions::state`] at these offsets.
@@ -58,10 +58,10 @@ impl Slot {
 
     /// Moves the probability towards what was found: much at first, later by a 13th of the difference.
     fn update(&mut self, bit: bool) {
-        let goal = if bit { 0x7fff } else { -0x8000 };
-        let value = i32::from(self.value);
+        // With the sign bit flipped the value is the probability of a set bit; what is left to 1 is its complement.
+        let way = i32::from(self.value as u16) ^ if bit { 0x7fff } else { !0x8000 };
         let share = 0x2_0000 / (3 * i32::from(self.count()) + 5);
-        let moved = value + (((goal - value) * share) >> 15);
+        let moved = i32::from(self.value) + ((way * share) >> 15);
         let count = (self.count() + 1).min(MAX_COUNT);
         self.value = (moved as i16 & !15) | count;
     }
@@ -70,20 +70,20 @@ impl Slot {
 /// The tables between probabilities and their logistic form, by Euler's method: p' = p (1 - p).
 #[derive(Debug)]
 struct Logistic {
-    /// By probability in 1/4096.
-    stretch: [i16; 4096],
+    /// By probability, a 16-bit fraction.
+    stretch: Vec<i16>,
     /// By logistic probability plus [`HALF`]: a 16-bit fraction.
     squash: Vec<u16>,
 }
 
 impl Logistic {
     fn new() -> Self {
-        let mut tables = Self { stretch: [0; 4096], squash: vec![0; 2 * HALF as usize] };
+        let mut tables = Self { stretch: vec![0; 0x1_0000], squash: vec![0; 2 * HALF as usize] };
         let mut probability = 2_u32;
         let mut filled = 0;
         for x in FIRST_LOGISTIC..HALF {
             tables.squash[(HALF + x) as usize] = (probability >> 16) as u16;
-            while filled <= (probability >> 20) as usize {
+            while filled <= (probability >> 16) as usize {
                 tables.stretch[filled] = x as i16;
                 filled += 1;
             }
@@ -103,8 +103,8 @@ pub struct Model {
     slots: Vec<Slot>,
     /// Weights by phase and place of the bit, and by opcode; both are added.
     weights: [Vec<[i32; COUNT]>; 2],
-    /// Hashes of the contexts at this byte.
-    hashes: [u32; COUNT],
+    /// The contexts at this byte: where their slots start, and what tells them apart.
+    trees: [(usize, u8); COUNT],
     /// The bits of this byte so far, behind a 1.
     node: u32,
     /// Of the bit at hand: slots, their logistic probabilities, weights in use, the guess.
@@ -120,9 +120,9 @@ impl Default for Model {
         let mut model = Self {
             instructions: Instructions::default(),
             logistic: Logistic::new(),
-            slots: vec![Slot::default(); SLOTS as usize + 1],
+            slots: vec![Slot::default(); SLOTS as usize + 0xff * STRIDE + 1],
             weights: [vec![[FIRST_WEIGHT; COUNT]; PHASES * 8], vec![[FIRST_WEIGHT; COUNT]; 256]],
-            hashes: [0; COUNT],
+            trees: [(0, 0); COUNT],
             node: 1,
             found: [0; COUNT],
             inputs: [0; COUNT],
@@ -140,21 +140,22 @@ impl Model {
         self.node = 1;
         let state = self.instructions.state();
         self.sets = [usize::from(state[PHASE]) * 8, state[OPCODES].into()];
-        for (salt, (hash, offsets)) in (0..).zip(self.hashes.iter_mut().zip(CONTEXTS)) {
-            *hash = offsets.iter().fold(salt, |hash: u32, &at| {
+        for (salt, (tree, offsets)) in (0..).zip(self.trees.iter_mut().zip(CONTEXTS)) {
+            let hash = offsets.iter().fold(salt, |hash: u32, &at| {
                 hash.wrapping_add(u32::from(state[at])).wrapping_add(1).wrapping_mul(MULTIPLIER)
             });
+            let product = u64::from(hash) * u64::from(SLOTS);
+            *tree = ((product >> 32) as usize, product as u8);
         }
     }
 
     /// The probability that the next bit is set, as a 16-bit fraction.
     pub fn guess(&mut self) -> u16 {
-        let node = self.node.wrapping_mul(NODE_MULTIPLIER);
         let mut sum = 0_i32;
         for context in (0..COUNT).rev() {
-            let slot = self.slot(self.hashes[context].wrapping_add(node));
+            let slot = self.slot(self.trees[context]);
             self.found[context] = slot;
-            let input = self.logistic.stretch[((self.slots[slot].value >> 4) + 2048) as usize];
+            let input = self.logistic.stretch[usize::from(self.slots[slot].value as u16 ^ 0x8000)];
             self.inputs[context] = input.into();
             let [by_phase, by_opcode] = [0, 1].map(|index| self.weights[index][self.sets[index]][context]);
             let weight = by_phase.wrapping_add(by_opcode);
@@ -180,15 +181,19 @@ impl Model {
         self.node = self.node << 1 | u32::from(bit);
     }
 
+    /// What is known of the instruction at the next byte.
+    pub fn instructions(&self) -> &Instructions {
+        &self.instructions
+    }
+
     /// Ends a byte that belongs to the image.
     pub fn end_byte(&mut self, byte: u8) {
         self.instructions.step(byte);
     }
 
-    /// The slot of a hash: one of two neighbours. When neither is its own, it takes the one with the lower count.
-    fn slot(&mut self, hash: u32) -> usize {
-        let product = u64::from(hash) * u64::from(SLOTS);
-        let (first, check) = ((product >> 32) as usize, product as u8);
+    /// The slot of this node: one of two neighbours. When neither is its own, it takes the one with the lower count.
+    fn slot(&mut self, (tree, check): (usize, u8)) -> usize {
+        let first = tree + self.node as usize * STRIDE;
         let second = first + 1;
         if self.slots[first].check == check {
             return first;
