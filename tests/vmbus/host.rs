@@ -16,6 +16,7 @@ use crate::wire::Wire;
 
 const HYPERCALL: u32 = 0x4000_0001;
 const SIMP: u32 = 0x4000_0083;
+const SINT2: u32 = 0x4000_0092;
 /// Base memory ends at 620 KiB.
 const BASE_MEMORY_KIB: u32 = 0x413;
 /// Where the parties have their records.
@@ -41,11 +42,21 @@ struct Two {
 impl Two {
     /// A machine with a disk and these cards. The first party has the disk open.
     fn new(settings: &[(&str, &str)], wires: &[Wire]) -> Self {
+        Self::beside(settings, wires, 0)
+    }
+
+    /// The same where a BIOS owned VMBus, and left its message page enabled like this, with a vector.
+    fn beside(settings: &[(&str, &str)], wires: &[Wire], simp: u64) -> Self {
         let lab = Lab::new(config(settings), wires);
         PhysMem::write(&lab, BASE_MEMORY_KIB, &620_u16.to_le_bytes()).unwrap();
         let disk = MemoryDisk::new((0..64 * 512).map(|at| (at / 512) as u8).collect());
         lab.add_scsi_controller(std::slice::from_ref(&disk));
+        if simp != 0 {
+            lab.write_msr(SIMP, simp);
+            lab.write_msr(SINT2, 0x41);
+        }
         let mut host = lab.publishing_at(FIRST).net_device();
+        host.set_policy(if simp == 0 { Policy::Decline } else { Policy::TakeOver });
         host.open_disks().unwrap();
         let guest = lab.publishing_at(SECOND).net_device();
         let mut two = Self { lab, disk, host, guest };
@@ -130,6 +141,25 @@ fn the_second_of_us_uses_the_card_beside_the_first_ones_disk() {
         assert_eq!(two.lab.pages_in_use(), 0);
         two.lab.assert_no_violation();
     }
+}
+
+#[test]
+fn the_first_one_shares_what_it_has_taken_from_a_bios() {
+    let mut two = Two::beside(&[], &[Wire::echo()], 0x30_0001);
+    assert_eq!(two.host.standing(), Standing::Connected(Company::Owner));
+    let found = two.lab.owner_msrs();
+    two.guest_opens();
+    assert_eq!(two.guest.standing(), Standing::Connected(Company::Host));
+    for round in 0..20 {
+        two.guest_echoes(round);
+        two.reads(round as u64);
+        assert_eq!(two.lab.owner_msrs(), found);
+    }
+    assert_eq!(found[2], 0x30_0001, "the BIOS's message page is there between calls");
+    two.guest.release().unwrap();
+    two.host.release_disks().unwrap();
+    assert_eq!((two.got(INITIATE_CONTACT), two.got(UNLOAD)), (1, 1));
+    two.lab.assert_no_violation();
 }
 
 #[test]
