@@ -26,11 +26,11 @@ const CLIENT_PACKAGES: [&str; 8] = [
     "busybox-static",
 ];
 
-/// DHCP, TFTP and iSCSI servers that nobody here wrote: the first two for boot tests in network namespaces.
-const SERVER_PACKAGES: [&str; 4] = ["dnsmasq-base", "tftpd-hpa", "atftpd", "tgt"];
+/// DHCP and TFTP servers that nobody here wrote, for the boot tests in network namespaces.
+const SERVER_PACKAGES: [&str; 3] = ["dnsmasq-base", "tftpd-hpa", "atftpd"];
 
-/// What only tests boot: a memory tester, and an installer as people boot it from the network.
-const TEST_PACKAGES: [&str; 2] = ["memtest86+", "debian-installer-13-netboot-amd64"];
+/// What only tests boot: a memory tester, an installer as people boot it from the network, and an iSCSI target's disk.
+const TEST_PACKAGES: [&str; 3] = ["memtest86+", "debian-installer-13-netboot-amd64", "tgt"];
 
 /// The record's file in the lab directory.
 const RECORD: &str = "packages.txt";
@@ -45,7 +45,7 @@ pub enum Extent {
 }
 
 /// A file of each package that the lab can't do without: what a finished set-up must have.
-const MUST_HAVE: [&str; 12] = [
+const MUST_HAVE: [&str; 10] = [
     "usr/lib/ipxe/undionly.kpxe",
     "usr/lib/ipxe/ipxe.lkrn",
     "usr/lib/PXELINUX/pxelinux.0",
@@ -56,8 +56,6 @@ const MUST_HAVE: [&str; 12] = [
     "usr/sbin/dnsmasq",
     "usr/sbin/in.tftpd",
     "usr/sbin/atftpd",
-    "usr/sbin/tgtd",
-    "usr/sbin/tgtadm",
 ];
 
 /// Brings what is missing, and returns the QEMU to use. Quick when everything is there.
