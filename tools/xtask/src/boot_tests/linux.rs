@@ -1,4 +1,7 @@
 //! The lab judged from outside: Linux, with its own Hyper-V drivers, must work on it.
+//!
+//! Linux 6.12 asks for eight versions of VMBus, six of NVSP and three of VSTOR, from the newest down to what the host takes:
+//! each of them is in one of the tests.
 
 use std::fs;
 use std::time::Duration;
@@ -20,6 +23,11 @@ pub const TESTS: &[BootTest] = &[
     },
     BootTest { name: "linux-2016", about: "the same with VMBus 4.0, NVSP 5 and VSTOR 6.0", run: of_2016 },
     BootTest { name: "linux-2012", about: "the same with VMBus 4.1, NVSP 4 and VSTOR 5.1", run: of_2012 },
+    BootTest { name: "linux-vmbus-5.2", about: "the same with VMBus 5.2, NVSP 6.0 and VSTOR 6.2", run: vmbus_5_2 },
+    BootTest { name: "linux-vmbus-5.1", about: "the same with VMBus 5.1, NVSP 5 and VSTOR 6.0", run: vmbus_5_1 },
+    BootTest { name: "linux-vmbus-5.0", about: "the same with VMBus 5.0, NVSP 4 and VSTOR 5.1", run: vmbus_5_0 },
+    BootTest { name: "linux-vmbus-3.0", about: "the same with VMBus 3.0, NVSP 2 and VSTOR 5.1", run: vmbus_3_0 },
+    BootTest { name: "linux-vmbus-2.4", about: "the same with VMBus 2.4, NVSP 1 and VSTOR 5.1", run: vmbus_2_4 },
     BootTest { name: "linux-slow-disk", about: "the same with slow, busy and interrupted disks", run: slow_disk },
 ];
 
@@ -48,6 +56,26 @@ fn of_2012(bench: &Bench) -> Result<()> {
         "underrun_status=on",
     ];
     works(bench, "4.1", &switches)
+}
+
+fn vmbus_5_2(bench: &Bench) -> Result<()> {
+    works(bench, "5.2", &["max_vmbus_version=5.2", "max_nvsp_version=0x60000"])
+}
+
+fn vmbus_5_1(bench: &Bench) -> Result<()> {
+    works(bench, "5.1", &["max_vmbus_version=5.1", "max_nvsp_version=0x50000", "max_vstor_version=6.0"])
+}
+
+fn vmbus_5_0(bench: &Bench) -> Result<()> {
+    works(bench, "5.0", &["max_vmbus_version=5.0", "max_nvsp_version=0x40000", "max_vstor_version=5.1"])
+}
+
+fn vmbus_3_0(bench: &Bench) -> Result<()> {
+    works(bench, "3.0", &["max_vmbus_version=3.0", "max_nvsp_version=0x30002", "max_vstor_version=5.1"])
+}
+
+fn vmbus_2_4(bench: &Bench) -> Result<()> {
+    works(bench, "2.4", &["max_vmbus_version=2.4", "max_nvsp_version=2", "max_vstor_version=5.1"])
 }
 
 fn slow_disk(bench: &Bench) -> Result<()> {
