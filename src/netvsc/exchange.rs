@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::hv::Hypervisor;
 use crate::mem::SharedMem;
 use crate::text::Plain;
-use crate::vmbus::Connection;
+use crate::vmbus::{Connection, SIGN_OF_LIFE_MS};
 use crate::wire::nvsp::{MESSAGE_LEN, MESSAGE_LEN_V6_1};
 use crate::wire::rndis::{self, Completion, IndicateStatus, message_type};
 use zerocopy::FromBytes;
@@ -22,9 +22,6 @@ const EXCHANGE_MS: u64 = 5_000;
 
 /// Most bytes of an RNDIS answer that are looked at (policy): the longest we ask for has 30.
 pub const MAX_ANSWER_LEN: usize = 64;
-
-/// Deadline of a request that only asks whether the host still knows us, in milliseconds (policy).
-const SIGN_OF_LIFE_MS: u64 = 1_500;
 
 /// The request under way, and what came back.
 pub struct Exchange {

@@ -10,7 +10,7 @@ use crate::hv::Hypervisor;
 use crate::log;
 use crate::mem::{PAGE_SIZE, SharedMem};
 use crate::vmbus::ring::Packet;
-use crate::vmbus::{Channel, Connection, Gpadl};
+use crate::vmbus::{Channel, Connection, Gpadl, SIGN_OF_LIFE_MS};
 use crate::wire::ring::{FLAG_COMPLETION_REQUESTED, PACKET_COMPLETION, PACKET_GPA_DIRECT, PACKET_IN_BAND};
 use crate::wire::vstor::{
     DATA_IN, DATA_NONE, DATA_OUT, FLAG_REQUEST_COMPLETION, HEADER_LEN, PACKET_LEN, PacketHeader, SENSE_LEN,
@@ -32,8 +32,6 @@ const REQUEST_MS: u64 = 180_000;
 const LOOK_MS: u64 = 200;
 /// How often it asks the host for a sign of life, in milliseconds (policy: storage that takes longer is rare).
 const PROBE_MS: u64 = 5_000;
-/// Deadline of a request that only asks whether the host still knows us, in milliseconds (policy).
-const SIGN_OF_LIFE_MS: u64 = 1_500;
 /// What we tell the host as time-out, in seconds (policy; Linux too).
 const TIME_OUT_VALUE: u32 = 60;
 
