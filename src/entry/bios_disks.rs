@@ -28,17 +28,8 @@ impl BiosDisks for Rom {
                 ..BiosRegisters::default()
             },
         );
-        *registers = Registers {
-            ax: answer.eax as u16,
-            bx: answer.ebx as u16,
-            cx: answer.ecx as u16,
-            dx: answer.edx as u16,
-            si: answer.esi as u16,
-            di: answer.edi as u16,
-            ds: answer.ds,
-            es: answer.es,
-            flags: answer.flags,
-        };
+        let BiosRegisters { eax, ebx, ecx, edx, esi, edi, ds, es, flags, .. } = answer;
+        *registers = Registers::from_halves([eax, ebx, ecx, edx, esi, edi], ds, es, flags);
     }
 
     fn bounce(&self) -> SegOff {

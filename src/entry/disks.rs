@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::resident::{self, MAX_DRIVES, Resident};
+use super::resident::{self, Caller, MAX_DRIVES, Resident};
 use super::{Rom, hooks, owner, settings};
 use crate::int13::{Answer, DiskService, Drives, Registers, Surveyed, survey};
 use crate::log;
@@ -17,18 +17,8 @@ static ASKED: Single<Vec<Surveyed, MAX_DRIVES>> = Single::new(Vec::new());
 
 /// Answers the caller of INT 13h.
 pub fn serve(arbiter: &mut Arbiter<Rom>) -> u16 {
-    let caller = Resident::read(|exchange| exchange.caller);
-    let mut registers = Registers {
-        ax: caller.eax as u16,
-        bx: caller.ebx as u16,
-        cx: caller.ecx as u16,
-        dx: caller.edx as u16,
-        si: caller.esi as u16,
-        di: caller.edi as u16,
-        ds: caller.ds,
-        es: caller.es,
-        flags: 0,
-    };
+    let Caller { eax, ebx, ecx, edx, esi, edi, ds, es, .. } = Resident::read(|exchange| exchange.caller);
+    let mut registers = Registers::from_halves([eax, ebx, ecx, edx, esi, edi], ds, es, 0);
     let answer = DiskService::new(&mut DRIVES.borrow(), arbiter, Rom(())).call(&mut registers);
     match answer {
         Answer::Done => {}

@@ -29,6 +29,12 @@ pub struct Registers {
 }
 
 impl Registers {
+    /// From the lower halves of EAX, EBX, ECX, EDX, ESI and EDI.
+    #[must_use]
+    pub const fn from_halves([ax, bx, cx, dx, si, di]: [u32; 6], ds: u16, es: u16, flags: u16) -> Self {
+        Self { ax: ax as u16, bx: bx as u16, cx: cx as u16, dx: dx as u16, si: si as u16, di: di as u16, ds, es, flags }
+    }
+
     /// AH: the function; in an answer the status.
     #[must_use]
     pub const fn ah(&self) -> u8 {
