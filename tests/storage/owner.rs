@@ -22,6 +22,16 @@ fn clean_thief(lab: &Lab) {
     lab.write_msr(HYPERCALL, hypercall);
 }
 
+/// Somebody who connects and keeps the connection, with the same channels as ours, and puts the MSRs back.
+fn quiet_thief(lab: &Lab) -> Connection<Lab> {
+    let [os_id, hypercall, ..] = lab.owner_msrs();
+    let mut connection = Connection::new(lab, Partition::claim(lab).unwrap());
+    connection.with_synic(Connection::connect).unwrap();
+    lab.write_msr(GUEST_OS_ID, os_id);
+    lab.write_msr(HYPERCALL, hypercall);
+    connection
+}
+
 /// A loader: it connects, uses its own hypercall page from then on, and leaves SIMP off.
 fn loader(lab: &Lab) -> Connection<Lab> {
     // It knows only what it does itself: a hypercall page that is there already is switched off.
@@ -55,6 +65,21 @@ fn a_thief_that_left_no_trace_shows_when_the_disk_does_not_answer() {
     assert!(bench.lab.now().millis_since(before) < 10_000, "found out by asking, not by waiting for the disk");
     bench.disks.release_disks().unwrap();
     assert_eq!(bench.lab.pages_in_use(), 0);
+}
+
+#[test]
+fn a_thief_that_stays_and_leaves_no_trace_shows_when_the_signal_is_refused() {
+    let mut bench = Bench::opened(&[]);
+    let mut thieves = Vec::new();
+    for round in 0..3 {
+        thieves.push(quiet_thief(&bench.lab));
+        let before = bench.lab.now();
+        assert_eq!(bench.read(0, round, 3), Ok(bench.content(0, round, 3)));
+        let took = bench.lab.now().millis_since(before);
+        assert!(took < 5_000, "{took} ms: the host knows the channel, so asking about it says nothing");
+    }
+    bench.disks.release_disks().unwrap();
+    bench.lab.assert_no_violation_after_thefts();
 }
 
 #[test]
