@@ -4,6 +4,7 @@
 
         .set    EXCEPTIONS, 32
         .set    STUB_SIZE, 16
+        .set    NON_MASKABLE, 2
         .balign 16
 exception_stubs:
         .set    vector, 0
@@ -19,6 +20,8 @@ exception_stubs:
         .endr
 
 exception_common:
+        cmpb    $NON_MASKABLE, (%rsp)
+        je      watchdog_in_long
         movq    (%rsp), %rdi            /* vector */
         movq    16(%rsp), %rsi          /* rip */
         andq    $~15, %rsp

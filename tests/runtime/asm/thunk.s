@@ -83,6 +83,8 @@ long_start:
         movl    %eax, %es
         movl    %eax, %ss
         lidt    long_idtr
+        cmpb    $0, watchdog_bitten
+        jne     watchdog_over
         movq    resume_rsp, %rax
         testq   %rax, %rax
         jz      1f

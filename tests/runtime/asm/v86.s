@@ -206,6 +206,8 @@ v86_trap:
 /* v86_trapped: the call ends where it is. */
 v86_trapped:
         movl    FRAME_VECTOR(%ebp), %eax
+        cmpb    $NON_MASKABLE, %al
+        sete    watchdog_bitten
         orl     $0x100, %eax
         movw    %ax, nbp_thunk + {OUT_TRAP}
         movzwl  FRAME_EIP(%ebp), %esi

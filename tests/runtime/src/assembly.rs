@@ -13,6 +13,7 @@ core::arch::global_asm!(
     include_str!("../asm/thunk.s"),
     include_str!("../asm/exception.s"),
     include_str!("../asm/v86.s"),
+    include_str!("../asm/watchdog.s"),
     OPTIONS_LEN = const crate::options::LEN,
     ENTRY_SIZE = const size_of::<EntryState>(),
     ENTRY_EAX = const offset_of!(EntryState, eax),

@@ -14,14 +14,14 @@ pub fn debug(text: &str) {
 
 /// Writes a byte to an I/O port.
 pub fn out_u8(port: u16, value: u8) {
-    // SAFETY: the ports written here (E9h, 92h) change nothing that Rust relies on.
+    // SAFETY: the ports written here (E9h, 92h, the real-time clock's 70h and 71h) change nothing that Rust relies on.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) }
 }
 
 /// Reads a byte from an I/O port.
 pub fn in_u8(port: u16) -> u8 {
     let value;
-    // SAFETY: reading the ports used here (92h) has no effect.
+    // SAFETY: reading the ports used here (92h, 71h) has no effect that Rust relies on.
     unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags)) }
     value
 }

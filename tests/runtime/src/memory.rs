@@ -63,6 +63,17 @@ pub fn write_register(at: u32, value: u32) {
     }
 }
 
+/// Reads a register of a device: one access of 32 bits.
+pub fn read_register(at: u32) -> u32 {
+    let value;
+    // SAFETY: as in `copy`; the device is at this address, or nobody is, which reads as ones.
+    unsafe {
+        asm!("mov {value:e}, dword ptr [{at}]", at = in(reg) u64::from(at), value = out(reg) value,
+            options(nostack, preserves_flags));
+    }
+    value
+}
+
 /// Copies physical memory.
 pub fn copy_within(from: u32, to: u32, len: u32) {
     copy(u64::from(from), u64::from(to), len as usize);

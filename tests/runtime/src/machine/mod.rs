@@ -3,6 +3,7 @@
 pub mod arena;
 pub mod entry;
 pub mod thunk;
+pub mod watchdog;
 
 pub use crate::{cpu, memory};
 

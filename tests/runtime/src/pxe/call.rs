@@ -128,6 +128,8 @@ pub struct Stack {
     pub network: Network,
     /// Calls made.
     pub calls: u32,
+    /// The function of the last one.
+    pub function: u16,
 }
 
 impl Stack {
@@ -137,7 +139,8 @@ impl Stack {
         let pxenv = SegOff::new(entry.es, entry.ebx as u16).linear();
         let bang_pxe = entry.bang_pxe.linear();
         let (watch, network) = (Watch::default(), Network::default());
-        let mut stack = Self { entry, pxenv, bang_pxe, entries: Default::default(), watch, network, calls: 0 };
+        let mut stack =
+            Self { entry, pxenv, bang_pxe, entries: Default::default(), watch, network, calls: 0, function: 0 };
         stack.found_at(pxenv, bang_pxe);
         stack
     }
@@ -180,6 +183,7 @@ impl Stack {
         let at = options.block_at.linear();
         block.store(at);
         let orders = self.orders(function, options);
+        self.function = function;
         let back = thunk::call(&orders);
         block.load(at);
         let reply = Reply { ax: back.registers.eax as u16, status: block.status(), back };
@@ -196,7 +200,7 @@ impl Stack {
 
     /// A call with any pointer as the block, which may be none; nothing is written or read there.
     pub fn call_raw(&mut self, function: u16, block_at: SegOff, entry: Entry, eflags: u32) -> u16 {
-        self.calls += 1;
+        (self.calls, self.function) = (self.calls + 1, function);
         let orders = self.orders(function, &CallOptions { entry, block_at, eflags, ..CallOptions::default() });
         thunk::call(&orders).registers.eax as u16
     }
