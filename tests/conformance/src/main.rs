@@ -1,8 +1,9 @@
 //! A network boot program that checks the PXE stack which loaded it, whoever made that.
 //!
 //! One line a check on the screen and on port 0xE9: `PASS 03.2 name`, `FAIL 03.2 name: what was seen`, `SKIP 03.2 name:
-//! why`; at the end `conformance: N passed, N failed, N skipped`. It judges by the PXE 2.1 specification and by what boot
-//! programs in the field rely on, and shares no declaration with any stack.
+//! why`; at the end `conformance: N passed, N failed, N skipped`, and before that `conformance: the stack is lost, N checks
+//! not reached` where a check never ended, or left a stack behind that reads no file any more. It judges
+//! by the PXE 2.1 specification and by what boot programs in the field rely on, and shares no declaration with any stack.
 #![no_std]
 #![no_main]
 

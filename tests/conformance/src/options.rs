@@ -70,6 +70,24 @@ impl ServerFault {
     }
 }
 
+/// The number of a check: `03.2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number {
+    /// What it is about.
+    pub group: u8,
+    /// Which one of those, from 1.
+    pub number: u8,
+}
+
+impl Number {
+    /// From its text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (group, number) = text.split_once('.')?;
+        Some(Self { group: group.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
 /// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -87,6 +105,10 @@ pub struct Options {
     pub server: ServerFault,
     /// Of the checks only group 03, which needs no network.
     pub entry_only: bool,
+    /// Begin behind this check: it was the last on a machine whose stack did not live through it.
+    pub after: Option<Number>,
+    /// Try the program's own watchdog.
+    pub watchdog: bool,
 }
 
 impl Default for Options {
@@ -99,18 +121,30 @@ impl Default for Options {
             skip_checks: false,
             server: ServerFault::None,
             entry_only: false,
+            after: None,
+            watchdog: false,
         }
     }
 }
 
 /// Bit of `flags`: [`Options::skip_checks`].
 const SKIP_CHECKS: u32 = 1;
-/// Where in `flags` [`Options::server`] is.
-const SERVER: u32 = 8;
 /// Another: [`Options::entry_only`].
 const ENTRY_ONLY: u32 = 2;
+/// Another: [`Options::watchdog`].
+const WATCHDOG: u32 = 4;
+/// Where in `flags` [`Options::server`] is.
+const SERVER: u32 = 8;
+/// Where in `flags` group and number of [`Options::after`] are; 0: none.
+const AFTER: u32 = 16;
 
 impl Options {
+    /// Whether all checks are made, up to the last.
+    #[must_use]
+    pub const fn has_all_checks(&self) -> bool {
+        !self.skip_checks && !self.entry_only && !self.watchdog
+    }
+
     /// As bytes of the file.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
@@ -121,7 +155,9 @@ impl Options {
         bytes[10..12].copy_from_slice(&self.exit_ax.to_le_bytes());
         let flags = if self.skip_checks { SKIP_CHECKS } else { 0 }
             | if self.entry_only { ENTRY_ONLY } else { 0 }
-            | (self.server as u32) << SERVER;
+            | if self.watchdog { WATCHDOG } else { 0 }
+            | (self.server as u32) << SERVER
+            | self.after.map_or(0, |Number { group, number }| u32::from(group) << 8 | u32::from(number)) << AFTER;
         bytes[12..].copy_from_slice(&flags.to_le_bytes());
         bytes
     }
@@ -137,8 +173,10 @@ impl Options {
             ending: Ending::from_word(word(8)),
             exit_ax: word(10),
             skip_checks: dword(12) & SKIP_CHECKS != 0,
-            server: ServerFault::from_bits(dword(12) >> SERVER),
+            server: ServerFault::from_bits(dword(12) >> SERVER & 0xff),
             entry_only: dword(12) & ENTRY_ONLY != 0,
+            after: (word(14) != 0).then(|| Number { group: bytes[15], number: bytes[14] }),
+            watchdog: dword(12) & WATCHDOG != 0,
         }
     }
 }
@@ -151,9 +189,13 @@ mod tests {
     fn options_survive_the_file() {
         for (ending, server) in Ending::ALL.into_iter().zip(ServerFault::ALL.into_iter().cycle()) {
             let (fuzz_calls, fuzz_seed) = (10_000, 0x8765_4321);
-            let options =
-                Options { fuzz_calls, fuzz_seed, ending, exit_ax: 4, skip_checks: true, server, entry_only: true };
-            assert_eq!(Options::from_bytes(&options.to_bytes()), options);
+            for (skip_checks, entry_only, watchdog) in
+                [(true, false, false), (false, true, false), (false, false, true), (true, true, true)]
+            {
+                let plain = Options { fuzz_calls, fuzz_seed, ending, exit_ax: 4, server, ..Options::default() };
+                let options = Options { skip_checks, entry_only, watchdog, after: Number::parse("19.5"), ..plain };
+                assert_eq!(Options::from_bytes(&options.to_bytes()), options);
+            }
         }
     }
 }

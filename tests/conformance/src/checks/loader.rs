@@ -32,10 +32,10 @@ pub fn id_is_good(id: SegOff) -> Outcome {
     Ok(())
 }
 
-/// Loads the stack again into fresh base memory, and takes the card through a life.
-pub fn loads(stack: &mut Stack, id: SegOff) -> Outcome {
-    if id.linear() == 0 {
-        skip!("!PXE names no UNDI ROM ID");
+/// Loads the stack again into fresh base memory, and takes the card, which has this PCI address, through a life.
+pub fn loads(stack: &mut Stack, id: SegOff, pci_address: u16) -> Outcome {
+    if id_is_good(id).is_err() {
+        skip!("!PXE names no good UNDI ROM ID");
     }
     let free = free_base_memory();
     let paragraphs = |field: u32| read_u16(id.linear() + field).div_ceil(16);
@@ -58,7 +58,7 @@ pub fn loads(stack: &mut Stack, id: SegOff) -> Outcome {
     ensure!(is_bang_pxe(stack.bang_pxe), "no !PXE at {:x}", stack.bang_pxe);
     ensure!(is_pxenv(stack.pxenv), "no PXENV+ at {:x}", stack.pxenv);
 
-    stack.start_undi().ok("START_UNDI")?;
+    stack.start_undi(pci_address).ok("START_UNDI")?;
     for function in [op::UNDI_STARTUP, op::UNDI_INITIALIZE] {
         stack.simple(function).ok("STARTUP or INITIALIZE")?;
     }

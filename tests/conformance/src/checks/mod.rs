@@ -10,6 +10,7 @@ mod isr;
 mod loader;
 mod memory_map;
 mod opcodes;
+mod runner;
 mod structures;
 mod tftp;
 mod transmit;
@@ -17,12 +18,15 @@ mod udp;
 mod undi;
 mod unload;
 mod v86;
+mod watchdog;
 
 use conformance::options::Options;
 
 use crate::pxe::Stack;
 use crate::pxe::network::Network;
 use crate::report::{Count, Outcome};
+
+use self::runner::Fate;
 
 /// One check.
 pub struct Check {
@@ -41,7 +45,7 @@ impl Check {
 }
 
 /// Groups in the order in which they run.
-const GROUPS: [&[Check]; 13] = [
+const GROUPS: [&[Check]; 14] = [
     structures::CHECKS,
     entry::CHECKS,
     opcodes::CHECKS,
@@ -55,6 +59,7 @@ const GROUPS: [&[Check]; 13] = [
     isr::CHECKS,
     hostile::CHECKS,
     v86::CHECKS,
+    unload::CHECKS,
 ];
 
 /// Runs what the options ask for, and the ending.
@@ -62,15 +67,25 @@ pub fn run(options: &Options) {
     let mut stack = Stack::new();
     let mut count = Count::default();
     stack.network = Network::learn(&mut stack);
-    if !options.skip_checks {
-        let groups = if options.entry_only { &[entry::CHECKS][..] } else { &GROUPS };
-        for check in groups.iter().copied().flatten() {
-            count.add(check.id, check.name, &(check.run)(&mut stack));
-        }
+    let fate = runner::run(chosen(options), options.after, &mut stack, &mut count);
+    // The last of all checks stops the stack.
+    if fate == Fate::Lost || options.has_all_checks() {
+        return unload::leave(&mut stack, &mut count);
     }
     faults::run(&mut stack, &mut count, options.server);
     if options.fuzz_calls > 0 {
         fuzz::run(&mut stack, &mut count, options);
     }
     unload::run(&mut stack, &mut count, options);
+}
+
+/// The checks that the options ask for.
+fn chosen(options: &Options) -> impl Iterator<Item = &'static Check> + Clone {
+    let groups = match options {
+        _ if options.has_all_checks() => &GROUPS[..],
+        Options { watchdog: true, .. } => &[watchdog::CHECKS],
+        Options { entry_only: true, .. } => &[entry::CHECKS],
+        _ => &[],
+    };
+    groups.iter().copied().flatten()
 }

@@ -48,12 +48,18 @@ impl Stack {
         self.call(op::UNDI_OPEN, &mut block)
     }
 
-    /// START_UNDI, with the PCI address in AX as the BIOS would pass it, where there is one.
-    pub fn start_undi(&mut self) -> Reply {
+    /// The card's PCI address, as a BIOS passes it to its ROM: bus, device, function; 0 when it has none. A stopped
+    /// stack no longer knows it.
+    pub fn pci_address(&mut self) -> u16 {
         let mut nic = Block::new(17);
         let is_pci = self.call(op::UNDI_GET_NIC_TYPE, &mut nic).is_ok() && nic.get8(2) == 2;
+        if is_pci { nic.get16(0x0b) } else { 0 }
+    }
+
+    /// START_UNDI, with the card's PCI address in AX, as the BIOS would pass it.
+    pub fn start_undi(&mut self, pci_address: u16) -> Reply {
         let mut block = Block::new(12);
-        block.put16(2, if is_pci { nic.get16(0x0b) } else { 0 });
+        block.put16(2, pci_address);
         // No PnP card select number, no PnP read port.
         block.put16(4, 0xffff).put16(6, 0xffff);
         self.call(op::START_UNDI, &mut block)

@@ -1,9 +1,11 @@
 //! The conformance boot program on our ROM. `cargo xtask conformance` shows other stacks beside it.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use conformance::options::{Number, Options};
 
 use super::{Bench, BootTest};
-use crate::conformance::{Part, Program};
+use crate::conformance::{Part, Program, Results, Stack, THE_END};
+use crate::lab::session::Echo;
 use crate::workspace::Workspace;
 
 /// The tests of this file.
@@ -18,6 +20,16 @@ pub const TESTS: &[BootTest] = &[
         name: "conformance-server",
         about: "TFTP servers that know no options, say nothing, or stop",
         run: server,
+    },
+    BootTest {
+        name: "conformance-watchdog",
+        about: "the conformance program ends loops in real, V86 and 64-bit mode",
+        run: watchdog,
+    },
+    BootTest {
+        name: "conformance-elsewhere",
+        about: "on iPXE's e1000 the conformance program outlives the stack, and comes to its end on a second machine",
+        run: elsewhere,
     },
     BootTest { name: "conformance-restart", about: "RESTART_TFTP starts another program", run: restart },
     BootTest { name: "conformance-unload", about: "four orders of unloading, and the machine goes on", run: unload },
@@ -46,4 +58,24 @@ fn server(bench: &Bench) -> Result<()> {
 
 fn restart(bench: &Bench) -> Result<()> {
     run(bench, |part| *part == Part::Restart)
+}
+
+fn watchdog(bench: &Bench) -> Result<()> {
+    run(bench, |part| *part == Part::Watchdog)
+}
+
+/// Begins with checks that this stack does not live through, so that it is over in a minute.
+fn elsewhere(bench: &Bench) -> Result<()> {
+    let (stack, program) = (Stack::IpxeE1000, Program::build(&Workspace::find()?)?);
+    let options = Options { after: Number::parse("19.5"), ..Options::default() };
+    let mut results = Results::default();
+    program.run(&bench.lab, stack, Part::Checks, options, Echo::Off, &mut results);
+    let reasons = results.reasons(&[stack]);
+    ensure!(!results.has(stack, THE_END), "the program did not end:\n{reasons}");
+    ensure!(results.machines(stack) >= 2, "the stack was never lost:\n{reasons}");
+    for check in ["19.6", "19.11", "18.9", "11.11", "13.1"] {
+        let number = Number::parse(check).context("a number")?;
+        ensure!(results.has(stack, number), "{check} was not judged:\n{reasons}");
+    }
+    Ok(())
 }

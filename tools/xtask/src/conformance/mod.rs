@@ -1,46 +1,40 @@
 //! `cargo xtask conformance`: the conformance boot program on several PXE stacks, side by side.
 
+mod log;
+mod program;
 mod results;
 mod stack;
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use conformance::files::{self, ServedFile};
 use conformance::options::{Ending, Options, ServerFault};
 
-use self::results::Results;
-use self::stack::Stack;
+use self::program::BOOT_FILE;
+pub use self::program::Program;
+pub use self::results::{Results, THE_END};
+pub use self::stack::Stack;
 use crate::build;
 use crate::interrupt;
 use crate::lab::Lab;
-use crate::lab::disk::{self, DISK_TEXT};
 use crate::lab::network::{Network, SERVER};
-use crate::lab::session::{Echo, Report, Session};
+use crate::lab::session::Echo;
 use crate::progress::Step;
 use crate::workspace::Workspace;
 
-/// The boot program's name on the server.
-const BOOT_FILE: &str = "conformance.0";
 /// Time for all checks (policy): ours needs a quarter of a minute on an idle machine.
 const CHECKS: Duration = Duration::from_secs(200);
-/// Time for all checks on another stack (policy): one that times out in a dozen of them takes minutes.
-const CHECKS_ELSEWHERE: Duration = Duration::from_secs(900);
+/// Time for all checks on another stack (policy): one that times out in a dozen of them takes minutes, and the program
+/// gives up one that never ends.
+const CHECKS_ELSEWHERE: Duration = Duration::from_secs(400);
 /// Time for an ending alone (policy).
 const ENDING: Duration = Duration::from_secs(90);
 /// Random calls of a run, unless told otherwise.
 const FUZZ_CALLS: u32 = 10_000;
 /// Time for them (policy).
 const FUZZ: Duration = Duration::from_secs(400);
-/// Time from the program's last line to the next boot device (policy).
-const NEXT_DEVICE: Duration = Duration::from_secs(30);
-/// The program's first and last lines.
-const STARTED: &str = "conformance: start";
-const FINISHED: &str = " skipped";
 
 /// Which stacks, and how thoroughly.
 #[derive(Args)]
@@ -53,7 +47,7 @@ pub struct ConformanceArgs {
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
 
-    /// Only this part: `checks`, `fuzz`, an order of unloading (`syslinux`, `ipxe`, `grub`, `specification`), `restart`,
+    /// Only this part: `checks`, `watchdog`, `fuzz`, an order of unloading (`syslinux`, `ipxe`, `grub`, `specification`), `restart`,
     /// or a fault of the TFTP server (`no-options`, `silent`, `stops`; on hvpxe, which loads the program by HTTP).
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
@@ -74,8 +68,10 @@ pub struct ConformanceArgs {
 /// One run of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All checks, then the return to the stack.
+    /// All checks, then the next boot device.
     Checks,
+    /// The program's own watchdog, then the return.
+    Watchdog,
     /// Random calls, then the return.
     Fuzz,
     /// An order of unloading, then the next boot device.
@@ -88,8 +84,9 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Checks,
+        Self::Watchdog,
         Self::Unload(Ending::Syslinux),
         Self::Unload(Ending::Ipxe),
         Self::Unload(Ending::Grub),
@@ -105,6 +102,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Self::Checks => "checks",
+            Self::Watchdog => "watchdog",
             Self::Fuzz => "fuzz",
             Self::Unload(ending) => ending.name(),
             Self::Restart => Ending::Restart.name(),
@@ -119,6 +117,7 @@ impl Part {
         let plain = Options { skip_checks: true, ..Options::default() };
         match self {
             Self::Checks => Options::default(),
+            Self::Watchdog => Options { watchdog: true, ..Options::default() },
             Self::Fuzz => Options { fuzz_calls, fuzz_seed, ..plain },
             Self::Unload(ending) => Options { ending, ..plain },
             Self::Restart => Options { ending: Ending::Restart, ..plain },
@@ -147,13 +146,14 @@ impl Part {
         Some(Network::Server { files: files.to_owned(), switches })
     }
 
+    /// Time for it.
     fn limit(self, stack: Stack) -> Duration {
         match self {
             Self::Checks if stack == Stack::Hvpxe => CHECKS,
             Self::Checks => CHECKS_ELSEWHERE,
             Self::Fuzz => FUZZ,
             Self::Server(_) => CHECKS,
-            Self::Unload(_) | Self::Restart => ENDING,
+            Self::Unload(_) | Self::Restart | Self::Watchdog => ENDING,
         }
     }
 }
@@ -184,7 +184,7 @@ pub fn run(workspace: &Workspace, args: &ConformanceArgs) -> Result<()> {
             let step = Step::start(format!("{}: {}", stack.name(), part.name()));
             let options = part.options(args.fuzz_calls, args.seed);
             let echo = if args.console { Echo::Plain } else { Echo::Off };
-            results.add_run(*stack, part, program.boot(&lab, *stack, part, &options, echo));
+            program.run(&lab, *stack, part, options, echo, &mut results);
             step.done("ended");
             ensure!(!interrupt::requested(), "interrupted");
         }
@@ -203,85 +203,6 @@ impl ConformanceArgs {
             None => Part::ALL.into_iter().filter(|part| stack == Stack::Hvpxe || part.suits_all()).collect(),
         }
     }
-}
-
-/// The boot program, built.
-pub struct Program(Vec<u8>);
-
-impl Program {
-    /// Builds it.
-    ///
-    /// # Errors
-    /// When a compiler says no.
-    pub fn build(workspace: &Workspace) -> Result<Self> {
-        let path = build::conformance(workspace)?;
-        Ok(Self(fs::read(&path).with_context(|| path.display().to_string())?))
-    }
-
-    /// Runs these parts on our ROM.
-    ///
-    /// # Errors
-    /// When it fails a check; the error has the reasons.
-    pub fn judge_ours(&self, lab: &Lab, parts: &[Part]) -> Result<()> {
-        let mut results = Results::default();
-        for part in parts {
-            let options = part.options(FUZZ_CALLS, 1);
-            results.add_run(Stack::Hvpxe, *part, self.boot(lab, Stack::Hvpxe, *part, &options, Echo::Off));
-        }
-        match results.failures(Stack::Hvpxe) {
-            0 => Ok(()),
-            count => bail!("{count} checks failed:\n{}", results.reasons(&[Stack::Hvpxe])),
-        }
-    }
-
-    /// Boots it on a stack, and adds to its log what it can't see itself.
-    fn boot(&self, lab: &Lab, stack: Stack, part: Part, options: &Options, echo: Echo) -> Result<Report> {
-        let files = tempfile::Builder::new().prefix("hvpxe-conformance-").tempdir()?;
-        serve(files.path(), &patched(&self.0, options)?)?;
-        let restarted = Options { skip_checks: true, ..Options::default() };
-        fs::write(files.path().join(files::RESTARTED), patched(&self.0, &restarted)?)?;
-        let disk = files.path().join("disk.img");
-        disk::write(&disk)?;
-        let mut machine = stack.machine(lab, files.path(), BOOT_FILE, disk);
-        if let Some(network) = part.network(files.path()) {
-            machine.network = network;
-        }
-        let mut session = Session::start(&lab.qemu, &machine, echo, Stdio::null())?;
-        session.expect_times(STARTED, if part == Part::Restart { 2 } else { 1 }, ENDING)?;
-        let ended = session.expect(FINISHED, part.limit(stack));
-        let went_on = ended.and_then(|()| session.expect(DISK_TEXT, NEXT_DEVICE));
-        let mut report = session.finish()?;
-        // As one more check: what the program can't see any more.
-        let (word, why) = match went_on {
-            Ok(()) => ("PASS", String::new()),
-            Err(error) => ("FAIL", format!(": {}", error.to_string().lines().next().unwrap_or_default())),
-        };
-        report.log.push_str(&format!("\n{word} 13.1 the next boot device is tried{why}\n"));
-        if let Some(violations) = &report.violations {
-            let first = violations.lines().next().map(|line| format!(": {line}"));
-            let word = if first.is_none() { "PASS" } else { "FAIL" };
-            let rest = first.unwrap_or_default();
-            report.log.push_str(&format!("{word} 21.1 no rule of the Hyper-V interface was broken{rest}\n"));
-        }
-        Ok(report)
-    }
-}
-
-/// The program with options.
-fn patched(program: &[u8], options: &Options) -> Result<Vec<u8>> {
-    let mut bytes = program.to_vec();
-    ensure!(runtime::options::patch(&mut bytes, &options.to_bytes()), "the program has no options");
-    Ok(bytes)
-}
-
-/// Writes what the TFTP server serves.
-fn serve(dir: &Path, program: &[u8]) -> Result<()> {
-    fs::write(dir.join(BOOT_FILE), program)?;
-    for ServedFile { name, len } in files::ALL {
-        let content: Vec<u8> = (0..len).map(files::byte_at).collect();
-        fs::write(dir.join(name), content)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,35 +3,32 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use anyhow::Result;
+use conformance::options::Number;
 
 use super::Part;
+use super::log::{Ended, Line, Log, Verdict};
 use super::stack::Stack;
-use crate::lab::session::Report;
 
-/// What a check came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it should be.
-    Passed,
-    /// What was seen instead.
-    Failed(String),
-    /// Why it wasn't made.
-    Skipped(String),
-}
+/// The row for a run that did not come to its end.
+pub const THE_END: Number = Number { group: 99, number: 0 };
 
 /// A row: its number as numbers, for the order, and the part of the run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    group: u32,
-    number: u32,
+    number: Number,
     part: String,
 }
 
 impl Key {
+    /// Everything but the checks themselves is there once for each part.
+    fn new(number: Number, part: Part) -> Self {
+        let part = if part == Part::Checks { String::new() } else { part.name().to_owned() };
+        Self { number, part }
+    }
+
     fn id(&self) -> String {
         let part = if self.part.is_empty() { String::new() } else { format!(" {}", self.part) };
-        format!("{:02}.{}{part}", self.group, self.number)
+        format!("{:02}.{}{part}", self.number.group, self.number.number)
     }
 }
 
@@ -39,56 +36,50 @@ impl Key {
 #[derive(Debug, Default)]
 pub struct Results {
     rows: BTreeMap<Key, (String, BTreeMap<Stack, Verdict>)>,
-}
-
-/// Number, name and verdict of a line `PASS 03.2 name`, `FAIL 03.2 name: why`, `SKIP 03.2 name: why`. Names have no
-/// colon.
-fn parse(line: &str) -> Option<(u32, u32, &str, Verdict)> {
-    let (word, rest) = line.trim_end().split_once(' ')?;
-    let (id, rest) = rest.split_once(' ')?;
-    let (group, number) = id.split_once('.')?;
-    let (name, verdict) = match word {
-        "PASS" => (rest, Verdict::Passed),
-        "FAIL" | "SKIP" => {
-            let (name, why) = rest.split_once(": ")?;
-            let verdict = if word == "FAIL" { Verdict::Failed } else { Verdict::Skipped };
-            (name, verdict(why.to_owned()))
-        }
-        _ => return None,
-    };
-    Some((group.parse().ok()?, number.parse().ok()?, name, verdict))
+    /// How many machines it took.
+    machines: BTreeMap<Stack, u32>,
 }
 
 impl Results {
-    /// Adds what one run wrote. A run without a last line has not ended, and that is a failure.
-    fn add(&mut self, stack: Stack, part: &str, log: &str) {
-        for (group, number, name, verdict) in log.lines().filter_map(parse) {
-            // Everything but the checks themselves is there once for each part.
-            let part = if part == "checks" { String::new() } else { part.to_owned() };
-            let row = self.rows.entry(Key { group, number, part }).or_default();
-            name.clone_into(&mut row.0);
-            row.1.insert(stack, verdict);
+    /// Adds one run of a part. What failed in one of its runs has failed.
+    pub fn add(&mut self, stack: Stack, part: Part, log: &Log) {
+        *self.machines.entry(stack).or_default() += 1;
+        for Line { number, name, verdict } in log.verdicts() {
+            self.add_verdict(Key::new(number, part), name, stack, verdict);
         }
-        let ended = log.lines().any(|line| line.starts_with("conformance: ") && line.ends_with(" skipped"));
-        if !ended {
-            let last = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            self.add_verdict(stack, part, Verdict::Failed(format!("the program did not end; last: {last}")));
+        if log.ended() == Ended::Stopped && log.go_on_after().is_none() {
+            let why = format!("the program did not end; last: {}", log.last_line());
+            self.add_end(stack, part, why);
         }
     }
 
-    /// Adds a run, or why there was none.
-    pub fn add_run(&mut self, stack: Stack, part: Part, report: Result<Report>) {
-        match report {
-            Ok(report) => self.add(stack, part.name(), &report.log),
-            Err(error) => self.add_verdict(stack, part.name(), Verdict::Failed(format!("{error:#}"))),
+    /// Adds why there was no run.
+    pub fn add_no_run(&mut self, stack: Stack, part: Part, error: &anyhow::Error) {
+        self.add_end(stack, part, format!("{error:#}"));
+    }
+
+    fn add_end(&mut self, stack: Stack, part: Part, why: String) {
+        let key = Key { number: THE_END, part: part.name().to_owned() };
+        self.add_verdict(key, "the run comes to its end".to_owned(), stack, Verdict::Failed(why));
+    }
+
+    fn add_verdict(&mut self, key: Key, name: String, stack: Stack, verdict: Verdict) {
+        let row = self.rows.entry(key).or_default();
+        row.0 = name;
+        let slot = row.1.entry(stack).or_insert_with(|| verdict.clone());
+        if !matches!(slot, Verdict::Failed(_)) {
+            *slot = verdict;
         }
     }
 
-    /// Adds the fate of a whole run.
-    fn add_verdict(&mut self, stack: Stack, part: &str, verdict: Verdict) {
-        let row = self.rows.entry(Key { group: 99, number: 0, part: part.to_owned() }).or_default();
-        "the run comes to its end".clone_into(&mut row.0);
-        row.1.insert(stack, verdict);
+    /// How many machines a stack took.
+    pub fn machines(&self, stack: Stack) -> u32 {
+        self.machines.get(&stack).copied().unwrap_or_default()
+    }
+
+    /// Whether there is a verdict on a stack under this number.
+    pub fn has(&self, stack: Stack, number: Number) -> bool {
+        self.rows.iter().any(|(key, (_, verdicts))| key.number == number && verdicts.contains_key(&stack))
     }
 
     /// How many checks a stack fails.
@@ -131,6 +122,9 @@ impl Results {
             let counts: Vec<String> = stacks.iter().map(|stack| count(*stack)).collect();
             row(title, counts.iter().map(String::as_str).collect(), "");
         }
+        let machines = stacks.iter().map(|stack| self.machines(*stack).to_string());
+        let machines: Vec<String> = machines.collect();
+        row("machines", machines.iter().map(String::as_str).collect(), "");
         format!("{table}\n{}", self.reasons(stacks))
     }
 
@@ -154,10 +148,12 @@ mod tests {
 
     #[test]
     fn lines_become_rows() {
-        let log = "noise\nconformance: start\nPASS 01.10 a thing\nFAIL 01.2 another: AX=1: no\nSKIP 03.1 third: why\n\
-                   conformance: 1 passed, 1 failed, 1 skipped\n";
+        let log = Log::new(
+            "noise\nconformance: start\nPASS 01.10 a thing\nFAIL 01.2 another: AX=1: no\nSKIP 03.1 third: why\n\
+             conformance: 1 passed, 1 failed, 1 skipped\n",
+        );
         let mut results = Results::default();
-        results.add(Stack::Hvpxe, "checks", log);
+        results.add(Stack::Hvpxe, Part::Checks, &log);
         assert_eq!(results.failures(Stack::Hvpxe), 1);
         assert_eq!(results.failures(Stack::IpxeE1000), 0);
         let table = results.table(&Stack::ALL);
@@ -168,9 +164,19 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stops_in_the_middle_is_a_failure() {
+    fn a_run_that_stops_before_its_first_check_is_a_failure() {
         let mut results = Results::default();
-        results.add(Stack::Hvpxe, "fuzz", "conformance: start\nPASS 01.1 a thing\n");
+        results.add(Stack::Hvpxe, Part::Fuzz, &Log::new("conformance: start\nPASS 01.1 a thing\n"));
         assert_eq!(results.failures(Stack::Hvpxe), 1);
+    }
+
+    #[test]
+    fn what_failed_on_one_machine_has_failed() {
+        let mut results = Results::default();
+        for log in ["PASS 03.14 all", "FAIL 03.14 all: EBX", "PASS 03.14 all"] {
+            let log = Log::new(&format!("{log}\nconformance: 1 passed, 0 failed, 0 skipped"));
+            results.add(Stack::IpxeE1000, Part::Checks, &log);
+        }
+        assert_eq!(results.failures(Stack::IpxeE1000), 1);
     }
 }
