@@ -21,7 +21,7 @@ pub const CHECKS: &[Check] = &[
     Check::new("07.9", "length 1515 - status 6C", too_long),
     Check::new("07.10", "more than 8 blocks is refused", too_many_blocks),
     Check::new("07.11", "the data may change as soon as the call returns", reused),
-    Check::new("07.12", "after CLOSE, without OPEN", without_open),
+    Check::new("07.12", "after CLOSE, without OPEN - the card opens by itself, or status 6A", without_open),
     Check::new("07.13", "a TBD without blocks at the end of a segment", tbd_at_end),
     Check::new("07.14", "10,000 frames without one ISR call", many),
 ];
@@ -157,7 +157,10 @@ fn reused(stack: &mut Stack) -> Outcome {
 fn without_open(stack: &mut Stack) -> Outcome {
     stack.simple(op::UNDI_CLOSE).ok("CLOSE")?;
     let request = arp_request(stack);
-    stack.transmit(&request).ok("TRANSMIT")?;
+    let reply = stack.transmit(&request);
+    if !reply.is_ok() {
+        return reply.fails_with("TRANSMIT", &[0x6a]);
+    }
     answered(stack)
 }
 
