@@ -5,19 +5,26 @@
         .set    EXCEPTIONS, 32
         .set    STUB_SIZE, 16
         .set    NON_MASKABLE, 2
-        .balign 16
-exception_stubs:
+
+/* One stub per vector: pushes the vector, and before it a zero where the CPU pushes no error code. */
+        .macro  exception_entries push, common
+        .balign STUB_SIZE
         .set    vector, 0
         .rept   EXCEPTIONS
         .balign STUB_SIZE
         .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
         .else
-        pushq   $0
+        \push   $0
         .endif
-        pushq   $vector
-        jmp     exception_common
+        \push   $vector
+        jmp     \common
         .set    vector, vector + 1
         .endr
+        .endm
+
+        .balign STUB_SIZE
+exception_stubs:
+        exception_entries pushq, exception_common
 
 exception_common:
         cmpb    $NON_MASKABLE, (%rsp)

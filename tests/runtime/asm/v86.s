@@ -11,7 +11,6 @@
         .set    EFLAGS_VM, 1 << 17
         .set    EFLAGS_TAKEN, 0x44dd5   /* by POPF: AC, NT, OF, DF, TF, SF, ZF, AF, PF, CF */
         .set    GENERAL_PROTECTION, 13
-        .set    V86_STUB_SIZE, 16
 
         /* What v86_trap has on its stack. */
         .set    FRAME_EDI, 0
@@ -129,7 +128,7 @@ v86_tables:
 1:      movw    %ax, (%edi)             /* stubs are below 64 KiB */
         movw    $CODE32, 2(%edi)
         movl    $0x8e00, 4(%edi)
-        addl    $V86_STUB_SIZE, %eax
+        addl    $STUB_SIZE, %eax
         addl    $8, %edi
         decl    %ecx
         jnz     1b
@@ -148,19 +147,9 @@ v86_tables:
         ltr     %ax
         ret
 
-        .balign 16
+        .balign STUB_SIZE
 v86_stubs:
-        .set    vector, 0
-        .rept   EXCEPTIONS
-        .balign V86_STUB_SIZE
-        .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
-        .else
-        pushl   $0
-        .endif
-        pushl   $vector
-        jmp     v86_trap
-        .set    vector, vector + 1
-        .endr
+        exception_entries pushl, v86_trap
 
 v86_trap:
         pushal
@@ -219,26 +208,29 @@ v86_trapped:
         movl    %eax, nbp_thunk + {OUT_TRAP_CODE}
         jmp     v86_leave
 
+/* hand_out: a register of the trap's frame becomes one of the results. Clobbers %eax. */
+        .macro  hand_out from, to, size=l, by=%eax
+        mov\size    \from(%ebp), \by
+        mov\size    \by, nbp_thunk + \to
+        .endm
+
 /* v86_over: the call has returned. */
 v86_over:
         movw    $0, nbp_thunk + {OUT_TRAP}
 v86_leave:
-        movl    FRAME_EAX(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_EAX}
-        movl    FRAME_EBX(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_EBX}
-        movl    FRAME_ECX(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_ECX}
-        movl    FRAME_EDX(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_EDX}
-        movl    FRAME_ESI(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_ESI}
-        movl    FRAME_EDI(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_EDI}
-        movl    FRAME_EBP(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_EBP}
-        movl    FRAME_ESP(%ebp), %eax
-        movl    %eax, nbp_thunk + {OUT_ESP}
+        hand_out FRAME_EAX, {OUT_EAX}
+        hand_out FRAME_EBX, {OUT_EBX}
+        hand_out FRAME_ECX, {OUT_ECX}
+        hand_out FRAME_EDX, {OUT_EDX}
+        hand_out FRAME_ESI, {OUT_ESI}
+        hand_out FRAME_EDI, {OUT_EDI}
+        hand_out FRAME_EBP, {OUT_EBP}
+        hand_out FRAME_ESP, {OUT_ESP}
+        hand_out FRAME_DS, {OUT_DS}, w, %ax
+        hand_out FRAME_ES, {OUT_ES}, w, %ax
+        hand_out FRAME_FS, {OUT_FS}, w, %ax
+        hand_out FRAME_GS, {OUT_GS}, w, %ax
+        hand_out FRAME_SS, {OUT_SS}, w, %ax
         movl    FRAME_EFLAGS(%ebp), %eax
         andl    $~(EFLAGS_VM | EFLAGS_IF), %eax
         orl     virtual_if, %eax
@@ -327,16 +319,6 @@ v86_pop_flags:
 /* v86_to_real: 16-bit protected mode, %ebp = the trap's frame; goes on in thunk_judge as after a call in real mode. */
         .code16
 v86_to_real:
-        movw    FRAME_DS(%ebp), %ax
-        movw    %ax, nbp_thunk + {OUT_DS}
-        movw    FRAME_ES(%ebp), %ax
-        movw    %ax, nbp_thunk + {OUT_ES}
-        movw    FRAME_FS(%ebp), %ax
-        movw    %ax, nbp_thunk + {OUT_FS}
-        movw    FRAME_GS(%ebp), %ax
-        movw    %ax, nbp_thunk + {OUT_GS}
-        movw    FRAME_SS(%ebp), %ax
-        movw    %ax, nbp_thunk + {OUT_SS}
         movw    $DATA16, %ax
         movw    %ax, %ds
         movw    %ax, %es
