@@ -6,16 +6,6 @@
  */
         .section .low, "awx"
 
-        .set    MSR_EFER, 0xc0000080
-        .set    EFER_LME, 1 << 8
-        .set    CR0_PE, 1 << 0
-        .set    CR0_PG, 1 << 31
-        .set    CR4_PAE, 1 << 5
-        .set    CODE64, 0x08
-        .set    DATA_FLAT, 0x10
-        .set    CODE16, 0x18
-        .set    DATA16, 0x20
-
 /* What the harness may patch in the finished file: ../runtime/src/options.rs. */
         .ascii  "BOOTOPTS"
         .globl  low_options
@@ -204,21 +194,8 @@ run:    pushw   %ds
         movl    %cr4, %eax
         movl    %eax, saved_cr4
         sgdtl   saved_gdtr
-        orl     $CR4_PAE, %eax
-        movl    %eax, %cr4
-        leal    CORE_TABLES(%ebp), %eax
-        movl    %eax, %cr3
-        movl    $MSR_EFER, %ecx
-        rdmsr
-        movl    %eax, saved_efer
-        orl     $EFER_LME, %eax
-        wrmsr
-        lgdtl   low_gdtr
-        movl    %cr0, %eax
-        movl    %eax, saved_cr0
-        orl     $CR0_PE | CR0_PG, %eax
-        movl    %eax, %cr0
-        ljmpl   *low_long_target
+        leal    CORE_TABLES(%ebp), %ebx
+        enter_long low_gdtr, low_long_target, saved_efer, saved_cr0
 
         .code64
 long_start:
@@ -243,19 +220,7 @@ real_start:
         movw    %ax, %gs
         movw    $DATA16, %ax            /* a stack pointer of 16 bits */
         movw    %ax, %ss
-        movl    %cr0, %eax
-        andl    $~CR0_PG, %eax
-        movl    %eax, %cr0
-        movl    $MSR_EFER, %ecx
-        rdmsr
-        movl    %cs:saved_efer, %eax
-        wrmsr
-        movl    %cs:saved_cr3, %eax
-        movl    %eax, %cr3
-        movl    %cs:saved_cr4, %eax
-        movl    %eax, %cr4
-        movl    %cs:saved_cr0, %eax
-        movl    %eax, %cr0
+        leave_long %cs:saved_cr3, %cs:saved_cr4, %cs:saved_cr0, %cs:saved_efer
         .byte   0xea                    /* ljmpw to this segment */
         .word   1f
 real_segment:

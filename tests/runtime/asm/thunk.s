@@ -4,16 +4,6 @@
  */
         .section .real, "awx"
 
-        .set    MSR_EFER, 0xc0000080
-        .set    EFER_LME, 1 << 8
-        .set    CR0_PE, 1 << 0
-        .set    CR0_PG, 1 << 31
-        .set    CR4_PAE, 1 << 5
-        .set    CODE64, 0x08
-        .set    DATA_FLAT, 0x10
-        .set    CODE16, 0x18
-        .set    DATA16, 0x20
-
         .balign 8
 our_gdt:
         .quad   0
@@ -62,19 +52,8 @@ real_stack_top:
         .code16
 to_long:
         movl    found_cr4, %eax
-        orl     $CR4_PAE, %eax
-        movl    %eax, %cr4
-        movl    $page_tables, %eax
-        movl    %eax, %cr3
-        movl    $MSR_EFER, %ecx
-        rdmsr
-        orl     $EFER_LME, %eax
-        wrmsr
-        lgdtl   our_gdtr
-        movl    %cr0, %eax
-        orl     $CR0_PE | CR0_PG, %eax
-        movl    %eax, %cr0
-        ljmpl   *long_target
+        movl    $page_tables, %ebx
+        enter_long our_gdtr, long_target
 
         .code64
 long_start:
@@ -132,19 +111,7 @@ real_start:
         movw    %ax, %es
         movw    %ax, %fs
         movw    %ax, %gs
-        movl    %cr0, %eax
-        andl    $~CR0_PG, %eax
-        movl    %eax, %cr0
-        movl    $MSR_EFER, %ecx
-        rdmsr
-        andl    $~EFER_LME, %eax
-        wrmsr
-        movl    found_cr3, %eax
-        movl    %eax, %cr3
-        movl    found_cr4, %eax
-        movl    %eax, %cr4
-        movl    found_cr0, %eax
-        movl    %eax, %cr0
+        leave_long found_cr3, found_cr4, found_cr0
         ljmpw   $0, $1f
 1:      xorw    %ax, %ax
         movw    %ax, %ds

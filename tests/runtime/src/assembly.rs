@@ -9,6 +9,7 @@ use crate::machine::thunk::layout_for_assembly::{GDTR, IDTR, SIZE, in_register, 
 use crate::machine::thunk::{Orders, PRINT_SIZE, Registers as R, Return};
 
 core::arch::global_asm!(
+    include_str!("../asm/modes.s"),
     include_str!("../asm/start.s"),
     include_str!("../asm/thunk.s"),
     include_str!("../asm/exception.s"),

@@ -5,6 +5,7 @@
 use super::entry::Function;
 
 core::arch::global_asm!(
+    include_str!("../../../runtime/asm/modes.s"),
     include_str!("../../asm/header.s"),
     include_str!("../../asm/low.s"),
     OPTIONS_LEN = const runtime::options::LEN,
