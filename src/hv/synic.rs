@@ -43,15 +43,15 @@ impl Message {
 }
 
 impl<H: Hypervisor> Partition<H> {
-    /// Takes the next message out of its slot; `None` when the slot is empty, which costs no exit. Messages from the
-    /// hypervisor itself are dropped.
+    /// Takes the next message out of its slot; `None` when the slot is empty, or keeps a VMBus message that isn't
+    /// `for_us`, which costs no exit. Messages from the hypervisor itself are dropped.
     ///
     /// # Errors
     /// [`Error::HostProtocol`] if the slot claims over 240 payload bytes; the message is dropped.
     ///
     /// Source: TLFS, "HV_MESSAGE": the slot is freed before the pending flag is looked at. EOM is written even without
     /// the flag: the host may set it late, and a needless EOM does nothing.
-    pub fn take_message(&mut self) -> Result<Option<Message>, Error> {
+    pub fn take_message(&mut self, for_us: &dyn Fn(&Message) -> bool) -> Result<Option<Message>, Error> {
         let (pages, slot) = match &self.owners_slot {
             Some(page) => (page, SLOT),
             None => (&self.pages, MESSAGE_PAGE + SLOT),
@@ -68,6 +68,9 @@ impl<H: Hypervisor> Partition<H> {
             let length = header.map_or(0, |(header, _)| usize::from(header.payload_size));
             if let Some(payload) = message.bytes[HEADER_LEN..].get_mut(..length) {
                 pages.read(slot + HEADER_LEN, payload);
+            }
+            if message_type == HVMSG_VMBUS && !for_us(&message) {
+                return Ok(None);
             }
             pages.store(slot, 0);
             pages.fence();

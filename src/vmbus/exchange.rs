@@ -22,7 +22,7 @@ impl<H: Hypervisor> Connection<H> {
     /// # Errors
     /// [`Error::HostTimeout`] when the host takes no messages from us.
     pub fn service(&mut self) -> Result<(), Error> {
-        while let Some(message) = self.next_message() {
+        while let Some(message) = self.next_message(&|_| false) {
             self.dispatch(&message)?;
         }
         Ok(())
@@ -51,12 +51,17 @@ impl<H: Hypervisor> Connection<H> {
     /// dispatched; answers that nobody waits for any more are dropped.
     pub(super) fn wait_for(&mut self, wanted: u32, ids: &[u32], milliseconds: u64) -> Result<Message, Error> {
         let deadline = self.hv.now().plus_millis(milliseconds);
+        let is_wanted = |message: &Message| {
+            let found = message.read::<[U32; 4]>();
+            found[0] == wanted && found[2..].iter().zip(ids).all(|(is, wanted)| is == wanted)
+        };
         loop {
-            while let Some(message) = self.next_message() {
+            while let Some(message) = self.next_message(&is_wanted) {
+                if is_wanted(&message) {
+                    return Ok(message);
+                }
                 if message_type_of(&message) != wanted {
                     self.dispatch(&message)?;
-                } else if message.read::<[U32; 4]>()[2..].iter().zip(ids).all(|(is, wanted)| is == wanted) {
-                    return Ok(message);
                 }
             }
             self.before(deadline)?;
@@ -75,16 +80,13 @@ impl<H: Hypervisor> Connection<H> {
         Ok(())
     }
 
-    fn next_message(&mut self) -> Option<Message> {
-        if self.is_guest() {
-            // The owner whose guest we are finds it in its slot. In a slot of ours it would find nothing.
-            let room = if self.partition.is_in_owners_slot() { self.stray_room } else { self.strays.capacity() };
-            if self.strays.len() >= room.min(self.strays.capacity()) {
-                return None;
-            }
-        }
+    /// Takes the message that waits; as a guest without room for more of the owner's only one that `is_wanted`.
+    fn next_message(&mut self, is_wanted: &dyn Fn(&Message) -> bool) -> Option<Message> {
+        // The owner whose guest we are finds it in its slot. In a slot of ours it would find nothing.
+        let room = if self.partition.is_in_owners_slot() { self.stray_room } else { self.strays.capacity() };
+        let is_full = self.is_guest() && self.strays.len() >= room.min(self.strays.capacity());
         // A slot with an impossible length is as good as empty: whoever waits runs into the deadline.
-        self.partition.take_message().unwrap_or_default()
+        self.partition.take_message(&|message| !is_full || is_wanted(message)).unwrap_or_default()
     }
 
     /// Empties the slot of what belongs to earlier connections, whoever had them: the next contact ends them, and with them
@@ -94,7 +96,7 @@ impl<H: Hypervisor> Connection<H> {
         let mut quiet = self.hv.now().plus_millis(QUIET_MS);
         let mut dropped = 0;
         while self.hv.now() < quiet {
-            if self.next_message().is_some() {
+            if self.next_message(&|_| false).is_some() {
                 dropped += 1;
                 quiet = self.hv.now().plus_millis(QUIET_MS).min(end);
             }

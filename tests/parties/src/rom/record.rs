@@ -14,10 +14,10 @@ const SLOTS: u32 = OFFERS + OFFER_COUNT * OFFER_LEN;
 /// Length of the area in bytes.
 pub const AREA_LEN: u32 = SLOTS + SLOT_COUNT * SLOT_LEN;
 
-/// Entries and slots (policy).
+/// Entries and slots (policy: a guest opens its card by four exchanges, and two messages may come before each reply).
 const OFFER_COUNT: u32 = 8;
 const OFFER_LEN: u32 = 48;
-const SLOT_COUNT: u32 = 4;
+const SLOT_COUNT: u32 = 8;
 const SLOT_LEN: u32 = 256;
 
 /// Fields of the live part.

@@ -109,9 +109,11 @@ pub fn run(bench: &Bench, programs: &Programs, cell: &Cell, show: bool) -> Resul
     Ok(())
 }
 
-/// Whoever signals a channel that was taken from him learns by the refusal that it was.
+/// Whoever signals a channel that was taken from him learns by the refusal that it was, or asks by a GPADL whether the host
+/// knows the channel.
 pub fn is_late_signal(violation: &str) -> bool {
     violation.ends_with("0x5d got status 0x12: no such connection")
+        || violation.contains("VMBus message 8 about") && violation.ends_with("no such channel")
 }
 
 /// A late signal is no fault. Where the hypercall page is plain RAM, the code for it is still in the page that was his.
