@@ -47,10 +47,10 @@
         .set    SLOT_COUNT, 48
         .set    NODE_OFFSET, 52         /* of its slot from the first node's */
         .set    ERROR, 56               /* of the guess, times the rate */
-        .set    TREES, 60               /* of each context: address of its slot of node 0, check byte */
-        .set    FOUND, TREES + 8 * CONTEXTS
+        .set    FOUND, 60
         .set    INPUTS, FOUND + 4 * CONTEXTS
-        .set    SHARES, INPUTS + 4 * CONTEXTS           /* by count: how far a slot moves */
+        .set    TREES, INPUTS + 4 * CONTEXTS            /* of each context: address of its slot of node 0, check byte */
+        .set    SHARES, TREES + 8 * CONTEXTS            /* by count: how far a slot moves */
         .set    STRETCH, SHARES + 4 * (MAX_COUNT + 1)                /* words, by a slot's word */
         .set    SQUASH, STRETCH + 2 * 0x10000              /* words, by logistic probability + HALF */
         .set    SLOT, 3                 /* check byte; probability less a half, in 1/4096, above a count of four bits */
@@ -191,13 +191,13 @@ unpack_symbol:
 1:      movl    %ecx, %edx
 2:      movzbl  (%ebx), %eax
         incl    %ebx
-        testl   %eax, %eax
-        jz      3f
         movzbl  -1(%ebp,%eax), %eax
         leal    1(%eax,%edx), %edx
         imull   $MULTIPLIER, %edx
-        jmp     2b
-3:      movl    %edx, %eax
+        cmpb    $0, (%ebx)
+        jne     2b
+        incl    %ebx
+        movl    %edx, %eax
         mull    SLOT_COUNT(%ebp)
         leal    (%edx,%edx,SLOT - 1), %edx
         leal    SLOT_TABLE(%ebp,%edx), %edx
@@ -239,6 +239,9 @@ unpack_symbol:
         subl    $SLOT, %edx
 5:      movb    %al, (%edx)
         movw    $0, 1(%edx)
+        movl    %edx, FOUND - 4(%ebp,%ecx,4)
+        andl    $0, INPUTS - 4(%ebp,%ecx,4)     /* it knows nothing yet */
+        jmp     7f
 6:      movl    %edx, FOUND - 4(%ebp,%ecx,4)
         movswl  1(%edx), %eax
         movswl  STRETCH + 0x10000(%ebp,%eax,2), %eax
@@ -247,7 +250,7 @@ unpack_symbol:
         addl    -4(%edi,%ecx,4), %edx
         imull   %edx, %eax
         addl    %eax, %ebx
-        loop    4b
+7:      loop    4b
 
         sarl    $WEIGHT_BITS, %ebx
         movzwl  SQUASH + 2 * HALF(%ebp,%ebx,2), %ebx
@@ -277,10 +280,8 @@ unpack_symbol:
 
         shll    $16, %edx
         leal    (%ebx,%edx), %eax       /* = -error */
-        movl    %eax, %ecx
-        sarl    $SMALL_ERROR_BITS, %ecx
-        incl    %ecx
-        shrl    %ecx                    /* from -1 or 0 to 0 */
+        leal    1 << SMALL_ERROR_BITS(%eax), %ecx
+        shrl    $SMALL_ERROR_BITS + 1, %ecx
         jz      11f                     /* a good guess: nothing to learn */
         imull   $-RATE, %eax, %eax
         movl    %eax, ERROR(%ebp)
