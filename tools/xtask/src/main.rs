@@ -92,7 +92,7 @@ enum Command {
     ///
     /// Every contestant runs in the same machine with the same server, which answers in the machine's own time: the same
     /// binaries give the same numbers each time, on any computer and under any load. The table goes to the terminal, all
-    /// numbers to dist/bench.json, and bars to dist/bench.svg.
+    /// numbers to dist/bench.json, and bars to dist/bench.svg. The README shows docs/bench.svg, which --svg writes.
     Bench(bench::BenchArgs),
     /// Show where the ROM's instructions go, by function: as a table, and as a flame graph in dist/profile.svg.
     ///

@@ -92,8 +92,8 @@ fn groups(report: &Report) -> Vec<Group> {
         Group { title: "Download: instructions per byte (less is better)", bars: loads("instr/byte", "") },
         Group { title: "Download at 10 ms latency: MB/s (more is better)", bars: loads("MB/s virtual", "10 ms") },
         Group { title: "ROM file: KiB (less is better)", bars: memory(|found| found.rom_file) },
-        Group { title: "Base memory of the boot program's: KiB taken", bars: memory(|found| Some(found.base)) },
-        Group { title: "Extended memory: KiB taken (less is better)", bars: memory(|found| Some(found.extended)) },
+        Group { title: "Base memory taken: KiB (less is better)", bars: memory(|found| Some(found.base)) },
+        Group { title: "Extended memory taken: KiB (less is better)", bars: memory(|found| Some(found.extended)) },
     ]
 }
 
