@@ -67,9 +67,7 @@ impl Ram {
     }
 
     fn span(&self, gpa: u64, len: usize) -> Result<std::ops::Range<usize>, BadGpa> {
-        let start = usize::try_from(gpa).unwrap_or(usize::MAX);
-        let end = start.checked_add(len).filter(|&end| end <= RAM).ok_or(BadGpa { gpa, len })?;
-        Ok(start..end)
+        BadGpa { gpa, len }.unless_within(RAM)
     }
 }
 

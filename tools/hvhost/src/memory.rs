@@ -1,5 +1,7 @@
 //! Guest-physical memory, as the engine that runs the guest lends it to the host.
 
+use std::ops::Range;
+
 /// An address range that is not guest RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadGpa {
@@ -7,6 +9,18 @@ pub struct BadGpa {
     pub gpa: u64,
     /// Length of the access in bytes.
     pub len: usize,
+}
+
+impl BadGpa {
+    /// The access as a range of the bytes of RAM that lies at `0..ram_len`.
+    ///
+    /// # Errors
+    /// Itself, when the access goes past them.
+    pub fn unless_within(self, ram_len: usize) -> Result<Range<usize>, Self> {
+        let start = usize::try_from(self.gpa).map_err(|_| self)?;
+        let end = start.checked_add(self.len).filter(|&end| end <= ram_len).ok_or(self)?;
+        Ok(start..end)
+    }
 }
 
 impl std::fmt::Display for BadGpa {
@@ -64,11 +78,8 @@ impl FlatMemory {
         Self { bytes: vec![0; len] }
     }
 
-    fn span(&self, gpa: u64, len: usize) -> Result<std::ops::Range<usize>, BadGpa> {
-        let bad = BadGpa { gpa, len };
-        let start = usize::try_from(gpa).map_err(|_| bad)?;
-        let end = start.checked_add(len).filter(|&end| end <= self.bytes.len()).ok_or(bad)?;
-        Ok(start..end)
+    fn span(&self, gpa: u64, len: usize) -> Result<Range<usize>, BadGpa> {
+        BadGpa { gpa, len }.unless_within(self.bytes.len())
     }
 }
 
