@@ -119,7 +119,7 @@ pub const KEYS: [Key; 12] = [
     },
     Key {
         name: "disks",
-        about: "serve synthetic SCSI disks as BIOS drives, and boot the first one when the network boot ends",
+        about: "serve synthetic SCSI disks as BIOS drives, and boot the first after the network (hvpxe.rom can not)",
         kind: Kind::Switch,
         at: 14,
         default: 0,
