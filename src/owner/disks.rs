@@ -23,6 +23,8 @@ const RECONNECTS: u32 = 3;
 struct Open<H: Platform> {
     instance: Guid,
     controller: Controller<H>,
+    /// Which opening of a controller this is, counted from 1.
+    opening: u32,
 }
 
 /// What a request to a disk works with.
@@ -33,12 +35,22 @@ type Parts<'a, H> = (&'a mut Connection<H>, &'a mut Controller<H>, &'a Ties<H>);
 struct Known {
     controller: Guid,
     unit: Unit,
+    /// The opening of its controller on which it was last seen to be the same.
+    seen: u32,
+}
+
+impl Known {
+    fn log_change(&self) {
+        log::line(format_args!("owner: the disk at LUN {} is gone, or another one now; not used", self.unit.lun));
+    }
 }
 
 /// The disks and what leads to them. A disk keeps its number for ever: one that is gone, or has another size after a
 /// reconnect, is not there any more.
 pub(super) struct DiskPart<H: Platform> {
     open: Vec<Open<H>, MAX_CONTROLLERS>,
+    /// How often controllers were opened.
+    openings: u32,
     /// Opened, and not released since.
     pub(super) in_use: bool,
     disks: Vec<Known, MAX_DISKS>,
@@ -46,7 +58,7 @@ pub(super) struct DiskPart<H: Platform> {
 
 impl<H: Platform> DiskPart<H> {
     pub(super) const fn new() -> Self {
-        Self { open: Vec::new(), in_use: false, disks: Vec::new() }
+        Self { open: Vec::new(), openings: 0, in_use: false, disks: Vec::new() }
     }
 
     /// Closes all controllers.
@@ -73,8 +85,9 @@ impl<H: Platform> DiskPart<H> {
             log::line(format_args!("storvsc: opening disk controller, channel {}", offer.relid));
             match ties.claim(offer.relid).and_then(|()| open_controller(connection, &offer)) {
                 Ok(controller) => {
+                    self.openings = self.openings.wrapping_add(1);
                     // There is room: seen above.
-                    let _ = self.open.push(Open { instance: offer.instance, controller });
+                    let _ = self.open.push(Open { instance: offer.instance, controller, opening: self.openings });
                 }
                 Err(error) => log::line(format_args!("storvsc: the disk controller does not open: {error:?}")),
             }
@@ -90,7 +103,7 @@ impl<H: Platform> DiskPart<H> {
 
     /// Gives numbers to disks that have none, and drops those from use that have changed.
     fn find(&mut self, connection: &mut Connection<H>) {
-        for Open { instance, controller } in &mut self.open {
+        for Open { instance, controller, opening } in &mut self.open {
             let units: Vec<Unit, MAX_DISKS> = match controller.scan(connection) {
                 Ok(units) => units,
                 Err(error) => {
@@ -99,14 +112,15 @@ impl<H: Platform> DiskPart<H> {
                 }
             };
             for unit in units {
-                let same_place = |known: &&Known| known.controller == *instance && known.unit.lun == unit.lun;
-                let known = self.disks.iter().find(same_place).map(|known| known.unit);
-                if known.is_none() {
-                    if self.disks.push(Known { controller: *instance, unit }).is_err() {
-                        log::line(format_args!("owner: more than {MAX_DISKS} disks; the rest is not used"));
+                let same_place = |known: &&mut Known| known.controller == *instance && known.unit.lun == unit.lun;
+                match self.disks.iter_mut().find(same_place) {
+                    Some(known) if known.unit == unit => known.seen = *opening,
+                    Some(known) => known.log_change(),
+                    None => {
+                        if self.disks.push(Known { controller: *instance, unit, seen: *opening }).is_err() {
+                            log::line(format_args!("owner: more than {MAX_DISKS} disks; the rest is not used"));
+                        }
                     }
-                } else if known != Some(unit) {
-                    log::line(format_args!("owner: the disk at LUN {} is another one now; not used", unit.lun));
                 }
             }
         }
@@ -194,11 +208,22 @@ impl<H: Platform> Arbiter<H> {
         self.disks.open.is_empty() && self.connection.as_ref().is_some_and(is_offered)
     }
 
-    /// Whether what is at a disk's place is still what it was.
-    fn is_unchanged(&mut self, known: &Known) -> Result<bool, DiskError> {
-        let (connection, controller, ties) = self.controller(known.controller)?;
-        let units: Vec<Unit, MAX_DISKS> = ties.locked(connection, |connection| controller.scan(connection))?;
-        Ok(units.contains(&known.unit))
+    /// Makes sure that what is at a disk's place is still what it was: once for each opening of its controller.
+    fn check_unchanged(&mut self, number: usize) -> Result<(), DiskError> {
+        let connection = self.connection.as_mut().ok_or(DiskError::NotThere)?;
+        let known = self.disks.disks.get_mut(number).ok_or(DiskError::NotThere)?;
+        let open = self.disks.open.iter_mut().find(|open| open.instance == known.controller);
+        let open = open.ok_or(DiskError::NotThere)?;
+        if known.seen != open.opening {
+            let units: Vec<Unit, MAX_DISKS> =
+                self.ties.locked(connection, |connection| open.controller.scan(connection))?;
+            if !units.contains(&known.unit) {
+                known.log_change();
+                return Err(DiskError::NotThere);
+            }
+            known.seen = open.opening;
+        }
+        Ok(())
     }
 
     fn controller(&mut self, instance: Guid) -> Result<Parts<'_, H>, DiskError> {
@@ -207,21 +232,15 @@ impl<H: Platform> Arbiter<H> {
         Ok((connection, &mut open.controller, &self.ties))
     }
 
-    /// Makes sure that VMBus is ours, that the disk's controller is open, and that the disk is still the same one.
-    fn ready(&mut self, known: &Known) -> Result<(), DiskError> {
-        let connects = self.connects;
+    /// Makes sure that VMBus is ours, and that the disk's controller is open.
+    fn ready(&mut self, controller: Guid) -> Result<(), DiskError> {
         self.check()?;
         if !self.is_connected() {
             self.start_over()?;
         }
-        let mut is_new = self.connects != connects;
-        if self.controller(known.controller).is_ok_and(|(connection, controller, _)| controller.is_gone(connection)) {
+        if self.controller(controller).is_ok_and(|(connection, controller, _)| controller.is_gone(connection)) {
             log::line(format_args!("owner: a disk controller is gone; looking for it again"));
             self.open_disks()?;
-            is_new = true;
-        }
-        if is_new && !self.is_unchanged(known)? {
-            return Err(DiskError::NotThere);
         }
         Ok(())
     }
@@ -238,15 +257,19 @@ impl<H: Platform> Arbiter<H> {
             if !self.disks.in_use {
                 return Err(DiskError::NotThere);
             }
-            self.ready(&known)?;
-            let (connection, controller, ties) = self.controller(known.controller)?;
-            result = ties.locked(connection, |connection| work(connection, controller, &known.unit));
+            self.ready(known.controller)?;
+            result = self.check_unchanged(number).and_then(|()| {
+                let (connection, controller, ties) = self.controller(known.controller)?;
+                ties.locked(connection, |connection| work(connection, controller, &known.unit))
+            });
             match result {
                 // It may come back at once, under another channel id.
                 Err(DiskError::Host(Error::NicGone)) => {}
                 Err(DiskError::Host(Error::VmbusOwned | Error::HostProtocol) | DiskError::Timeout) => {
                     // Another connection is the only way to make sure that the host is done with our memory.
-                    connection.mark_lost();
+                    if let Some(connection) = &mut self.connection {
+                        connection.mark_lost();
+                    }
                 }
                 _ => return result,
             }

@@ -97,6 +97,24 @@ fn channel_ids_may_change_over_a_reconnect() {
 }
 
 #[test]
+fn a_disk_that_is_another_one_after_a_theft_is_neither_read_nor_written() {
+    let mut bench = Bench::opened(&[]);
+    let (first, other) = (bench.media[0].content(), pattern(100 * 512, 9));
+    bench.media[0].replace(other.clone());
+    let _loader = loader(&bench.lab);
+    for _ in 0..3 {
+        assert_eq!(bench.read(0, 1, 3), Err(DiskError::NotThere));
+        assert_eq!(bench.write(0, 1, &[7; 512]), Err(DiskError::NotThere));
+        assert_eq!(bench.read(2, 1, 3), Ok(bench.content(2, 1, 3)), "the others are what they were");
+    }
+    assert_eq!(bench.media[0].content(), other);
+    bench.media[0].replace(first);
+    let _second = loader(&bench.lab);
+    assert_eq!(bench.read(0, 1, 3), Ok(bench.content(0, 1, 3)), "it is back");
+    bench.lab.assert_no_violation_after_thefts();
+}
+
+#[test]
 fn a_live_owner_is_left_alone() {
     let mut bench = Bench::opened(&[]);
     let simp = bench.lab.alloc_pages(1).unwrap();

@@ -68,6 +68,12 @@ impl MemoryDisk {
         self.with(|content| content.clone())
     }
 
+    /// Puts another disk in its place, with blocks of the same size.
+    pub fn replace(&self, mut content: Vec<u8>) {
+        content.resize(content.len().max(1).next_multiple_of(self.block_size as usize), 0);
+        self.with(|old| *old = content);
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         // A writer that panicked left whole bytes behind.
         work(&mut self.content.lock().unwrap_or_else(PoisonError::into_inner))
